@@ -1,0 +1,1 @@
+"""What every room may use: settings, clock, errors, redaction; small, and nothing else."""

@@ -1,0 +1,89 @@
+"""Untrusted YAML, read safely: bounded, no aliases, no doubled keys, and every value knows its line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from prodsprints.kernel.errors import UsageError
+
+_MAX_BYTES = 1_048_576
+_MAX_DEPTH = 32
+
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed document: its plain value (dicts, lists, scalars) and the 1-based line of each path in it."""
+
+    name: str
+    value: Any
+    lines: dict[_Path, int]
+
+    def line(self, path: _Path) -> int:
+        """The line of `path`, or of the nearest enclosing entry that exists."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def at(self, path: _Path) -> str:
+        """`name:line` of `path`, as editors and terminals understand it."""
+        return f"{self.name}:{self.line(path)}"
+
+
+def parse(text: str | bytes, *, name: str) -> Document:
+    """Parse one YAML document. Raises UsageError, with `name:line`, for anything that is not plain, bounded YAML."""
+    if len(text) > _MAX_BYTES:
+        raise UsageError(
+            f"{name} is larger than {_MAX_BYTES} bytes.", next_step="Shorten it; no configuration needs that much."
+        )
+    try:
+        loader = yaml.CSafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            lines: dict[_Path, int] = {}
+            value = None if node is None else _build(loader, node, (), lines, name, set())
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise UsageError(
+            f"{where}: {error.problem or error.context}.", next_step="Correct the YAML at that line."
+        ) from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not readable as YAML: {error}.", next_step="Save it as UTF-8 YAML.") from None
+    return Document(name, value, lines)
+
+
+def _build(loader: Any, node: yaml.Node, path: _Path, lines: dict[_Path, int], name: str, seen: set[int]) -> Any:
+    line = node.start_mark.line + 1
+    if id(node) in seen:  # an alias composes to the very node it names; expanded, ten lines can become gigabytes
+        raise UsageError(
+            f"{name}: anchors and aliases (line {line}) are not accepted.", next_step="Write the entries out."
+        )
+    seen.add(id(node))
+    if len(path) > _MAX_DEPTH:
+        raise UsageError(f"{name}:{line}: nested more than {_MAX_DEPTH} levels deep.", next_step="Flatten it.")
+    if isinstance(node, yaml.MappingNode):
+        lines[path] = line
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key_line = key_node.start_mark.line + 1
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode) or key == "<<":
+                raise UsageError(f"{name}:{key_line}: a key must be plain text.", next_step="Write the entries out.")
+            if key in result:
+                raise UsageError(f"{name}:{key_line}: the key {key!r} stands twice.", next_step="Keep one of them.")
+            lines[(*path, key)] = key_line
+            result[key] = _build(loader, value_node, (*path, key), lines, name, seen)
+            lines[(*path, key)] = key_line
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        lines[path] = line
+        return [_build(loader, entry, (*path, index), lines, name, seen) for index, entry in enumerate(node.value)]
+    lines[path] = line
+    return loader.construct_object(node)
