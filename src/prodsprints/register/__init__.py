@@ -1,0 +1,1 @@
+"""The risks as data: claims, ratings, reviews, and the heat map."""

@@ -1,0 +1,1 @@
+"""What a commit must pass before it may become an image."""

@@ -1,0 +1,1 @@
+"""A commit as a reproducible OCI image, and its verified way back to files."""

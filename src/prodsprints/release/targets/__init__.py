@@ -1,0 +1,1 @@
+"""Where a release can go; `local` is this machine's node agent."""
