@@ -1,1 +1,1 @@
-"""PostgreSQL for every other room: embedded or yours, migrations, tenants and row-level security, the durable engine."""
+"""PostgreSQL for the other rooms: embedded or yours, migrations, tenants, the durable engine."""

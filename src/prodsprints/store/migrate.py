@@ -1,0 +1,58 @@
+"""The schema's version: bring the database up to this code, or say why that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prodsprints.store.address import Address
+from prodsprints.store.errors import DatabaseVersionError
+
+
+def migrate(admin: Address, *, login_role: str) -> str:
+    """Create or upgrade our schema as `admin`, and let `login_role` act in our roles. Returns the revision.
+
+    Raises DatabaseVersionError when the database was migrated by a newer version of this code: we never downgrade.
+    """
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    engine = sqlalchemy.create_engine(admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool)
+    with engine.begin() as connection:
+        found = revision(connection)
+        known = {entry.revision for entry in script.walk_revisions()}
+        if found is not None and found not in known:
+            raise DatabaseVersionError(
+                f"The database is at schema revision {found}, which this version of ProdSprints does not know.",
+                why=f"It was used by a newer version; this one knows revisions up to {head}.",
+                next_step="Update ProdSprints to that version, or point it at another database.",
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        _grant(connection, login_role)
+    return str(head)
+
+
+def revision(connection: object) -> str | None:
+    """The schema revision that `connection`'s database is at, or None for a database without our schema."""
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()  # type: ignore[arg-type]
+
+
+def _grant(connection: object, login_role: str) -> None:
+    import sqlalchemy
+
+    assert isinstance(connection, sqlalchemy.Connection)  # noqa: S101  # narrows for mypy
+    quoted = connection.dialect.identifier_preparer.quote(login_role)
+    for statement in (
+        f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}",
+        f"create schema if not exists dbos authorization {quoted}",
+        f"grant select on alembic_version to {quoted}",
+    ):
+        connection.execute(sqlalchemy.text(statement))

@@ -1,0 +1,200 @@
+-- The ground: tenants, projects, environments, releases, and the engine's leases and heartbeats.
+-- Three roles, none of which can log in. A login role becomes one of them for the length of a transaction:
+--   prodsprints_tenant    acts for one tenant; sees only rows of the tenant named in app.tenant
+--   prodsprints_dispatch  the workers' own view: who waits where; ids and states, no content
+--   prodsprints_auth      looks up who carries a token, before the tenant is known
+
+do $$
+declare name text;
+begin
+  foreach name in array array['prodsprints_tenant', 'prodsprints_dispatch', 'prodsprints_auth'] loop
+    if not exists (select from pg_roles where rolname = name) then
+      execute format('create role %I nologin nosuperuser nobypassrls nocreatedb nocreaterole', name);
+    end if;
+  end loop;
+end $$;
+
+create function current_tenant() returns uuid language sql stable
+  return nullif(current_setting('app.tenant', true), '')::uuid;
+
+create table tenants (
+  id          uuid primary key default gen_random_uuid(),
+  name        text not null unique check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  created_at  timestamptz not null default now()
+);
+
+create table projects (
+  tenant_id   uuid not null default current_tenant() references tenants,
+  id          uuid primary key default gen_random_uuid(),
+  name        text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  repository  text not null,
+  created_at  timestamptz not null default now(),
+  unique (tenant_id, name),
+  unique (tenant_id, id)
+);
+
+create table environments (
+  tenant_id           uuid not null default current_tenant(),
+  id                  uuid primary key default gen_random_uuid(),
+  project_id          uuid not null,
+  name                text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  node                text not null,
+  current_release_id  uuid,
+  port                integer,
+  created_at          timestamptz not null default now(),
+  unique (project_id, name),
+  unique (tenant_id, id),
+  foreign key (tenant_id, project_id) references projects (tenant_id, id)
+);
+
+create table releases (
+  tenant_id           uuid not null default current_tenant(),
+  id                  uuid primary key default gen_random_uuid(),
+  environment_id      uuid not null,
+  number              integer not null,
+  kind                text not null check (kind in ('release', 'rollback')),
+  status              text not null default 'queued'
+                      check (status in ('queued', 'running', 'released', 'rolled_back', 'refused', 'failed', 'aborted')),
+  repository          text not null,
+  commit              text not null check (commit ~ '^[0-9a-f]{40}([0-9a-f]{24})?$'),
+  label               text not null,
+  digest              text check (digest ~ '^sha256:[0-9a-f]{64}$'),
+  requested_by        text not null,
+  node                text not null,
+  fencing_token       bigint,
+  worker              text,
+  reason              text not null default '',
+  figures             jsonb not null default '{}',
+  abort_requested_at    timestamptz,
+  promote_requested_at  timestamptz,
+  created_at          timestamptz not null default now(),
+  started_at          timestamptz,
+  finished_at         timestamptz,
+  unique (environment_id, number),
+  unique (tenant_id, id),
+  foreign key (tenant_id, environment_id) references environments (tenant_id, id)
+);
+create index releases_waiting on releases (node, created_at) where status in ('queued', 'running');
+
+alter table environments add foreign key (tenant_id, current_release_id) references releases (tenant_id, id);
+
+create table release_steps (
+  tenant_id    uuid not null default current_tenant(),
+  release_id   uuid not null,
+  name         text not null,
+  position     integer not null,
+  attempt      integer not null default 1,
+  status       text not null check (status in ('running', 'done', 'skipped', 'refused', 'failed')),
+  summary      text not null default '',
+  detail       jsonb not null default '{}',
+  started_at   timestamptz not null default clock_timestamp(),
+  finished_at  timestamptz,
+  primary key (release_id, name),
+  foreign key (tenant_id, release_id) references releases (tenant_id, id)
+);
+
+create table release_events (
+  tenant_id   uuid not null default current_tenant(),
+  release_id  uuid not null,
+  seq         bigint not null,
+  at          timestamptz not null default clock_timestamp(),
+  step        text not null,
+  kind        text not null,
+  message     text not null,
+  data        jsonb not null default '{}',
+  primary key (release_id, seq),
+  foreign key (tenant_id, release_id) references releases (tenant_id, id)
+);
+
+create table release_ticks (
+  tenant_id        uuid not null default current_tenant(),
+  release_id       uuid not null,
+  tick             integer not null,
+  at               timestamptz not null,
+  weight           real not null,
+  stable_requests  bigint not null check (stable_requests >= stable_errors),
+  stable_errors    bigint not null check (stable_errors >= 0),
+  canary_requests  bigint not null check (canary_requests >= canary_errors),
+  canary_errors    bigint not null check (canary_errors >= 0),
+  primary key (release_id, tick),
+  foreign key (tenant_id, release_id) references releases (tenant_id, id)
+);
+
+create sequence fencing_tokens;
+
+create table leases (
+  tenant_id      uuid not null default current_tenant() references tenants,
+  resource       text not null,
+  owner          text not null,
+  fencing_token  bigint not null default nextval('fencing_tokens'),
+  acquired_at    timestamptz not null default now(),
+  expires_at     timestamptz not null,
+  primary key (tenant_id, resource)
+);
+
+create table tokens (
+  tenant_id   uuid not null default current_tenant() references tenants,
+  id          uuid primary key default gen_random_uuid(),
+  digest      bytea not null unique,
+  purpose     text not null check (purpose in ('api', 'login', 'session')),
+  actor       text not null,
+  created_at  timestamptz not null default now(),
+  expires_at  timestamptz not null,
+  used_at     timestamptz
+);
+
+create table idempotency_keys (
+  tenant_id    uuid not null default current_tenant() references tenants,
+  key          text not null check (length(key) between 1 and 255),
+  fingerprint  bytea not null,
+  status       integer,
+  body         jsonb,
+  created_at   timestamptz not null default now(),
+  primary key (tenant_id, key)
+);
+
+-- The only table without a tenant: the processes themselves.
+create table workers (
+  id            text primary key,
+  node          text not null,
+  started_at    timestamptz not null default now(),
+  heartbeat_at  timestamptz not null default now(),
+  reaped_at     timestamptz
+);
+
+-- Row-level security, forced, so that it binds the owner of the tables too.
+do $$
+declare name text;
+begin
+  foreach name in array array['projects', 'environments', 'releases', 'release_steps', 'release_events', 'release_ticks',
+                              'leases', 'tokens', 'idempotency_keys'] loop
+    execute format('alter table %I enable row level security', name);
+    execute format('alter table %I force row level security', name);
+    execute format('create policy tenant on %I to prodsprints_tenant using (tenant_id = current_tenant())', name);
+    execute format('grant select, insert, update, delete on %I to prodsprints_tenant', name);
+  end loop;
+end $$;
+
+alter table tenants enable row level security;
+alter table tenants force row level security;
+create policy tenant on tenants to prodsprints_tenant using (id = current_tenant());
+grant select on tenants to prodsprints_tenant;
+grant usage on sequence fencing_tokens to prodsprints_tenant, prodsprints_dispatch;
+
+-- What the workers see across tenants: columns, not content.
+create policy dispatch on tenants to prodsprints_dispatch using (true) with check (true);
+grant select, insert on tenants to prodsprints_dispatch;
+create policy dispatch on releases to prodsprints_dispatch using (true);
+grant select (tenant_id, id, environment_id, node, status, worker, fencing_token, created_at, started_at) on releases to prodsprints_dispatch;
+grant update (status, worker, fencing_token, started_at) on releases to prodsprints_dispatch;
+create policy dispatch on leases to prodsprints_dispatch using (true) with check (true);
+grant select, insert, update, delete on leases to prodsprints_dispatch;
+grant select, insert, update, delete on workers to prodsprints_dispatch;
+grant select on workers to prodsprints_tenant;
+
+create policy auth on tokens to prodsprints_auth using (true);
+grant select on tokens to prodsprints_auth;
+grant update (used_at) on tokens to prodsprints_auth;
+grant delete on tokens to prodsprints_auth;
+create policy auth on tenants to prodsprints_auth using (true);
+grant select on tenants to prodsprints_auth;
