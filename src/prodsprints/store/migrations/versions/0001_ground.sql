@@ -63,6 +63,7 @@ create table releases (
   node                text not null,
   fencing_token       bigint,
   worker              text,
+  options             jsonb not null default '{}',
   reason              text not null default '',
   figures             jsonb not null default '{}',
   abort_requested_at    timestamptz,

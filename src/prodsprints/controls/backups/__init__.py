@@ -1,0 +1,1 @@
+"""O005, Data Loss: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""O004, Capacity Planning Failures: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""R011, Certificate Expiration: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""B002, Customer Churn: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""O003, Compliance Violations: its `risk.yaml`, and what protects against it."""

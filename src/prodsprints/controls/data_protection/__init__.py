@@ -1,0 +1,1 @@
+"""S004, Data Breach: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""R007, Flaky Test Failures: its `risk.yaml`, and what protects against it."""

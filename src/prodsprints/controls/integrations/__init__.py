@@ -1,0 +1,1 @@
+"""R008, Third-Party Service Dependencies: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""O002, Vendor Lock-in: its `risk.yaml`, and what protects against it."""

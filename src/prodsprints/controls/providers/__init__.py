@@ -1,0 +1,1 @@
+"""R001, Provider API Rate Limits: its `risk.yaml`, and what protects against it."""

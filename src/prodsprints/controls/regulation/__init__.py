@@ -1,0 +1,1 @@
+"""B003, Regulatory Changes: its `risk.yaml`, and what protects against it."""

@@ -1,0 +1,1 @@
+"""R009, Resource Exhaustion: its `risk.yaml`, and what protects against it."""

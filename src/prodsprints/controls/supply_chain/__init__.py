@@ -1,0 +1,1 @@
+"""S002, Supply Chain Attacks: its `risk.yaml`, and what protects against it."""

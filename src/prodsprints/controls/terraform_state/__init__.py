@@ -1,0 +1,1 @@
+"""R002, Terraform State Corruption: its `risk.yaml`, and what protects against it."""

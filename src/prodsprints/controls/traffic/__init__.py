@@ -1,0 +1,1 @@
+"""S005, DDoS Attacks: its `risk.yaml`, and what protects against it."""

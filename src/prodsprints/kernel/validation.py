@@ -1,0 +1,88 @@
+"""What is wrong with a document, in words: each problem with its line, and the spelling that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+_LONGEST_SHOWN = 60
+
+Path = tuple[str | int, ...]
+
+
+class Places(Protocol):
+    """What knows where a path of a value was written: a `kernel.documents.Document`, or a merge of several."""
+
+    def at(self, path: Path) -> str: ...
+
+
+def explain(error: ValidationError, adapter: TypeAdapter[Any], places: Places) -> list[str]:
+    """One sentence for each problem that pydantic found, such as `prodsprints.yaml:3: unknown key …`, in that order.
+
+    `adapter` is what the value was validated with: its JSON Schema knows which keys were possible.
+    """
+    schema = adapter.json_schema()
+    sentences = []
+    for details in error.errors(include_url=False):
+        path = tuple(part for part in details["loc"] if part != "[key]")
+        sentences.append(f"{places.at(path)}: {_sentence(details, path, schema)}")
+    return sentences
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` if one of `known` looks like `word`, else nothing."""
+    spellings = {entry.lower(): entry for entry in known}
+    close = difflib.get_close_matches(word.lower(), spellings, n=1, cutoff=0.6)
+    return f"; did you mean `{spellings[close[0]]}`?" if close else ""
+
+
+def _sentence(details: ErrorDetails, path: Path, schema: Mapping[str, Any]) -> str:
+    kind, name, value = details["type"], _dotted(path), details["input"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _keys_at(schema, path[:-1])
+        hint = nearest(str(path[-1]), known) or f"; the keys here are {', '.join(known)}."
+        return f"unknown key `{name}`{hint}"
+    if kind in ("missing", "missing_argument"):
+        return f"`{name}` is missing."
+    if kind in ("literal_error", "enum"):
+        expected = str(details["ctx"]["expected"])
+        words = expected.replace("'", "").replace(" or ", ", ").split(", ")
+        shown = repr(value)[:_LONGEST_SHOWN]
+        return f"`{name}` is {shown}; it should be {expected}{nearest(str(value), words) or '.'}"
+    if kind == "value_error":
+        return f"`{name}` {details['ctx']['error']}"
+    wish = details["msg"].removeprefix("Input should be ")
+    return f"`{name}` is {_shown(value)}; it should be {wish}."
+
+
+def _dotted(path: Path) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "the document"
+
+
+def _shown(value: Any) -> str:
+    # never the contents of a text: it may be a secret in the wrong place
+    for kind, words in ((bool, str(value).lower()), (str, "a text"), (dict, "a mapping"), (list, "a list")):
+        if isinstance(value, kind):
+            return words
+    return "empty" if value is None else str(value)[:_LONGEST_SHOWN]
+
+
+def _keys_at(schema: Mapping[str, Any], path: Path) -> list[str]:
+    definitions = schema.get("$defs", {})
+    node = _resolved(schema, definitions)
+    for part in path:
+        below = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part)
+        node = _resolved(below or node.get("additionalProperties") or {}, definitions)
+    return sorted(node.get("properties", {}))
+
+
+def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    for choice in node.get("anyOf", ()):  # an optional block is "the block, or null"
+        if choice.get("type") != "null":
+            node = choice
+    return definitions[node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node

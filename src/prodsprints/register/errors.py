@@ -1,0 +1,18 @@
+"""What can be wrong with a risk document, as people are told it."""
+
+from __future__ import annotations
+
+from prodsprints.kernel.errors import UsageError
+
+
+class RegisterError(UsageError):
+    """A `risk.yaml` (or a value of one) that the register refuses; `what` has one line for each problem."""
+
+    code = "register/document"
+
+
+class UnknownRisk(UsageError):
+    """Somebody asked for a risk or a mitigation that is not in the register."""
+
+    code = "register/unknown-risk"
+    http_status = 404

@@ -1,0 +1,40 @@
+"""The register: every risk that is known, found by its id, in the document's order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+from prodsprints.kernel.validation import nearest
+from prodsprints.register.errors import UnknownRisk
+from prodsprints.register.model import Document, Mitigation, Risk
+from prodsprints.register.summary import Summary, summarise
+
+
+@dataclass(frozen=True)
+class Register:
+    """All risks of one document, as data. Made by `register.load.load`, which vouches that each id is there once."""
+
+    document: Document
+    risks: tuple[Risk, ...]
+
+    @property
+    def mitigations(self) -> tuple[Mitigation, ...]:
+        """Every row of every risk, in order."""
+        return tuple(mitigation for risk in self.risks for mitigation in risk.mitigations)
+
+    def risk(self, id: str) -> Risk:
+        """The risk called `id`. Raises UnknownRisk, with the nearest id there is."""
+        for risk in self.risks:
+            if risk.id == id:
+                return risk
+        hint = nearest(id, (risk.id for risk in self.risks))
+        raise UnknownRisk(
+            f"There is no risk {id!r} in the register.",
+            next_step=f"`prodsprints register` lists them{hint or '.'}",
+        )
+
+    def summary(self, today: date, proven: Collection[str] = ()) -> Summary:
+        """The figures of the first line on `today`; `proven` are ids of mitigations that evidence speaks for."""
+        return summarise(self.risks, self.document, today=today, proven=proven)

@@ -1,0 +1,140 @@
+"""What can go wrong on one machine's node, in words that say what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prodsprints.kernel.errors import ExitCode, ProdSprintsError
+
+
+class PlatformUnsupported(ProdSprintsError):
+    """This operating system cannot run the embedded Envoy, or its package is missing."""
+
+    code = "runtime/platform-unsupported"
+    exit_code = ExitCode.USAGE
+    http_status = 501
+
+
+class AgentUnreachable(ProdSprintsError):
+    """Nobody answers on the node agent's socket."""
+
+    code = "runtime/agent-unreachable"
+    http_status = 503
+
+
+class AgentRunning(ProdSprintsError):
+    """A second node agent was started for one home."""
+
+    code = "runtime/agent-running"
+    exit_code = ExitCode.LOCKED
+    http_status = 409
+
+
+class StateCorrupt(ProdSprintsError):
+    """The node agent's own file cannot be read back."""
+
+    code = "runtime/state-corrupt"
+
+
+class InvalidRequest(ProdSprintsError):
+    """The request itself is wrong."""
+
+    code = "runtime/invalid-request"
+    exit_code = ExitCode.USAGE
+    http_status = 422
+
+
+class StaleToken(ProdSprintsError):
+    """Somebody with a higher fencing token already acted on this environment."""
+
+    code = "runtime/stale-token"
+    exit_code = ExitCode.LOCKED
+    http_status = 409
+
+
+class InstanceConflict(ProdSprintsError):
+    """The instance exists with another specification, or is in a state that forbids this."""
+
+    code = "runtime/instance-conflict"
+    http_status = 409
+
+
+class InstanceNotReady(ProdSprintsError):
+    """A route was to send requests to an instance that cannot answer them."""
+
+    code = "runtime/instance-not-ready"
+    http_status = 409
+
+
+class NotFound(ProdSprintsError):
+    """No such instance or route on this node."""
+
+    code = "runtime/not-found"
+    http_status = 404
+
+
+class TooMany(ProdSprintsError):
+    """A bound of this node is reached."""
+
+    code = "runtime/too-many"
+    http_status = 429
+
+
+class PortTaken(ProdSprintsError):
+    """The environment's port, or every port of the range, belongs to somebody else."""
+
+    code = "runtime/port-taken"
+    http_status = 409
+
+
+class StorageFailed(ProdSprintsError):
+    """The disk refused: full, read-only, or not ours."""
+
+    code = "runtime/storage-failed"
+    http_status = 507
+
+
+class EnvoyFailed(ProdSprintsError):
+    """Envoy does not run, or did not take a configuration."""
+
+    code = "runtime/envoy-failed"
+    http_status = 503
+
+
+_BY_CODE: dict[str, type[ProdSprintsError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidRequest,
+        StaleToken,
+        InstanceConflict,
+        InstanceNotReady,
+        NotFound,
+        TooMany,
+        PortTaken,
+        StorageFailed,
+        EnvoyFailed,
+    )
+}
+
+
+def problem(error: ProdSprintsError) -> dict[str, Any]:
+    """`error` as an RFC 9457 problem."""
+    return {
+        "type": f"urn:prodsprints:{error.code}",
+        "title": error.what,
+        "status": error.http_status,
+        "detail": error.why,
+        "next_step": error.next_step,
+        "code": error.code,
+    }
+
+
+def from_problem(document: Mapping[str, Any]) -> ProdSprintsError:
+    """The error that `problem` described, of the same class where it is one of ours."""
+    kind = _BY_CODE.get(str(document.get("code")), EnvoyFailed)
+    return kind(
+        str(document.get("title") or "The node agent refused."),
+        why=str(document.get("detail") or ""),
+        next_step=str(document.get("next_step") or "See the node agent's log."),
+    )
