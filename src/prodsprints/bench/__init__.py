@@ -21,7 +21,7 @@ def run(name: str, *, json: bool, out: TextIO | None = None, progress: TextIO | 
         raise UnknownBenchError(f"There is no benchmark {name!r}.", next_step=f"Choose one of: {', '.join(BENCHES)}.")
     cases = _load(name)
     notes = progress or sys.stderr
-    for result in cases(lambda text: print(text, file=notes, flush=True)):  # noqa: T201 - a stream the caller chose
+    for result in cases(lambda text: print(text, file=notes, flush=True)):
         emit(result, json=json, out=out or sys.stdout)
 
 

@@ -123,12 +123,12 @@ def _finite(seconds: float) -> float | None:
 _LATE = 2.5 * STEP_SECONDS
 
 _CASES = (
-    _Case("healthy", steady(), _share_rolled_back, runs=2000, tick_seconds=_MINUTE, bound=0.01),
-    _Case("healthy-240-looks", steady(), _share_rolled_back, bound=0.01),
-    _Case("global-incident", global_incident(), _share_rolled_back, runs=2000, tick_seconds=_MINUTE, bound=0.01),
-    _Case("global-incident-240-looks", global_incident(), _share_rolled_back, bound=0.01),
+    _Case("healthy", steady(), _share_rolled_back, runs=4000, tick_seconds=_MINUTE, bound=0.01),
+    _Case("healthy-240-looks", steady(), _share_rolled_back, runs=2000, bound=0.01),
+    _Case("global-incident", global_incident(), _share_rolled_back, runs=4000, tick_seconds=_MINUTE, bound=0.01),
+    _Case("global-incident-240-looks", global_incident(), _share_rolled_back, runs=2000, bound=0.01),
     _Case("x3-detection", steady(3), _seconds_to_reject),
-    _Case("x10-detection", steady(10), _seconds_to_reject, runs=2000, bound=90),
+    _Case("x10-detection", steady(10), _seconds_to_reject, runs=4000, bound=90),
     _Case("x30-detection", steady(30), _seconds_to_reject),
     _Case("x10-late-detection", steady(10, onset=_LATE), _seconds_to_reject, onset=_LATE),
     _Case("kept-2-delta", steady(added=2 * Policy().delta), _share_kept, bound=0.05),

@@ -57,7 +57,7 @@ class Scenario:
         requests = random.poisson(REQUESTS_PER_SECOND * tick_seconds, (runs, weights.size))
         canary = random.binomial(requests, weights / 100)
         stable = requests - canary
-        ends = np.arange(1, weights.size + 1) * float(tick_seconds)
+        ends = np.arange(1, weights.size + 1, dtype=np.float64) * tick_seconds
         stable_rates, canary_rates = self.rates(random, runs, ends)
         return Streams(
             tick_seconds=tick_seconds,

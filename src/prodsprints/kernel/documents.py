@@ -15,7 +15,8 @@ from prodsprints.kernel.errors import UsageError
 _MAX_BYTES = 1_048_576
 _MAX_DEPTH = 32
 
-_Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
+"""The way to one entry of a document: `("rollout", "steps", 2)`."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,15 @@ class Document:
 
     name: str
     value: Any
-    lines: dict[_Path, int]
+    lines: dict[Keys, int]
 
-    def line(self, path: _Path) -> int:
+    def line(self, path: Keys) -> int:
         """The line of `path`, or of the nearest enclosing entry that exists."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
-    def at(self, path: _Path) -> str:
+    def at(self, path: Keys) -> str:
         """`name:line` of `path`, as editors and terminals understand it."""
         return f"{self.name}:{self.line(path)}"
 
@@ -68,7 +69,7 @@ def parse(text: str | bytes, *, name: str) -> Document:
         loader = yaml.CSafeLoader(text)
         try:
             node = loader.get_single_node()
-            lines: dict[_Path, int] = {}
+            lines: dict[Keys, int] = {}
             value = None if node is None else _build(loader, node, (), lines, name)
         finally:
             loader.dispose()
@@ -102,7 +103,7 @@ def _refuse_depth_and_aliases(text: str | bytes, name: str) -> None:
             raise UsageError(f"{name}:{line}: nested more than {_MAX_DEPTH} levels deep.", next_step="Flatten it.")
 
 
-def _build(loader: Any, node: yaml.Node, path: _Path, lines: dict[_Path, int], name: str) -> Any:
+def _build(loader: Any, node: yaml.Node, path: Keys, lines: dict[Keys, int], name: str) -> Any:
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         lines[path] = line

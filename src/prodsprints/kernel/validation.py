@@ -9,28 +9,42 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from prodsprints.kernel.documents import Keys
+
 _LONGEST_SHOWN = 60
 
-Path = tuple[str | int, ...]
+_WISHES = {  # where pydantic speaks of types, and a person wrote YAML
+    "string_type": "be text: put it in quotes",
+    "bool_type": "be true or false",
+    "int_type": "be a whole number",
+    "float_type": "be a number",
+    "tuple_type": "be a list",
+    "dict_type": "be keys with values",
+    "model_type": "be keys with values",
+    "dataclass_type": "be keys with values",
+}
 
 
 class Places(Protocol):
     """What knows where a path of a value was written: a `kernel.documents.Document`, or a merge of several."""
 
-    def at(self, path: Path) -> str: ...
+    def at(self, path: Keys) -> str: ...
+
+    def line(self, path: Keys) -> int: ...
 
 
 def explain(error: ValidationError, adapter: TypeAdapter[Any], places: Places) -> list[str]:
-    """One sentence for each problem that pydantic found, such as `prodsprints.yaml:3: unknown key …`, in that order.
+    """One sentence for each problem that pydantic found, such as `prodsprints.yaml:3: unknown key …`, by line.
 
     `adapter` is what the value was validated with: its JSON Schema knows which keys were possible.
     """
     schema = adapter.json_schema()
-    sentences = []
+    problems = []
     for details in error.errors(include_url=False):
         path = tuple(part for part in details["loc"] if part != "[key]")
-        sentences.append(f"{places.at(path)}: {_sentence(details, path, schema)}")
-    return sentences
+        sentence = f"{places.at(path)}: {_sentence(details, path, schema)}"
+        problems.append((places.line(path), sentence))
+    return [sentence for _, sentence in sorted(problems, key=lambda problem: problem[0])]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -40,7 +54,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean `{spellings[close[0]]}`?" if close else ""
 
 
-def _sentence(details: ErrorDetails, path: Path, schema: Mapping[str, Any]) -> str:
+def _sentence(details: ErrorDetails, path: Keys, schema: Mapping[str, Any]) -> str:
     kind, name, value = details["type"], _dotted(path), details["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_at(schema, path[:-1])
@@ -55,11 +69,13 @@ def _sentence(details: ErrorDetails, path: Path, schema: Mapping[str, Any]) -> s
         return f"`{name}` is {shown}; it should be {expected}{nearest(str(value), words) or '.'}"
     if kind == "value_error":
         return f"`{name}` {details['ctx']['error']}"
-    wish = details["msg"].removeprefix("Input should be ")
-    return f"`{name}` is {_shown(value)}; it should be {wish}."
+    wish = _WISHES.get(kind) or details["msg"].partition(" should ")[2] or details["msg"]
+    if details["loc"][-1] == "[key]":
+        return f"the key `{name}` should {wish}."
+    return f"`{name}` is {_shown(value)}; it should {wish}."
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: Keys) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "the document"
 
@@ -72,7 +88,7 @@ def _shown(value: Any) -> str:
     return "empty" if value is None else str(value)[:_LONGEST_SHOWN]
 
 
-def _keys_at(schema: Mapping[str, Any], path: Path) -> list[str]:
+def _keys_at(schema: Mapping[str, Any], path: Keys) -> list[str]:
     definitions = schema.get("$defs", {})
     node = _resolved(schema, definitions)
     for part in path:

@@ -11,7 +11,7 @@ class RegisterError(UsageError):
     code = "register/document"
 
 
-class UnknownRisk(UsageError):
+class UnknownRiskError(UsageError):
     """Somebody asked for a risk or a mitigation that is not in the register."""
 
     code = "register/unknown-risk"

@@ -54,7 +54,7 @@ _RATINGS = {  # columns: probability 1…5
 
 
 def rate(level: Level, probability: Probability) -> Rating:
-    """The rating of a risk. Raises RegisterError for anything but a Level and a Probability: a guess would rate it wrong."""
+    """The rating of a risk. Raises RegisterError for anything but a Level and a Probability: a guess would be wrong."""
     if not isinstance(level, Level) or not isinstance(probability, Probability):
         raise RegisterError(
             f"{level!r} with probability {probability!r} has no rating.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from prodsprints.kernel.validation import nearest
-from prodsprints.register.errors import UnknownRisk
+from prodsprints.register.errors import UnknownRiskError
 from prodsprints.register.model import Document, Mitigation, Risk
 from prodsprints.register.summary import Summary, summarise
 
@@ -25,12 +25,12 @@ class Register:
         return tuple(mitigation for risk in self.risks for mitigation in risk.mitigations)
 
     def risk(self, id: str) -> Risk:
-        """The risk called `id`. Raises UnknownRisk, with the nearest id there is."""
+        """The risk called `id`. Raises UnknownRiskError, with the nearest id there is."""
         for risk in self.risks:
             if risk.id == id:
                 return risk
         hint = nearest(id, (risk.id for risk in self.risks))
-        raise UnknownRisk(
+        raise UnknownRiskError(
             f"There is no risk {id!r} in the register.",
             next_step=f"`prodsprints register` lists them{hint or '.'}",
         )

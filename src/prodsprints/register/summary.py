@@ -1,4 +1,4 @@
-"""The first line a reader sees: what is claimed, what is proven, and which reviews are overdue. Counted, never typed in."""
+"""The first line a reader sees: what is claimed, what is proven, which reviews are overdue. Counted, never typed in."""
 
 from __future__ import annotations
 

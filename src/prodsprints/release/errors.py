@@ -69,3 +69,55 @@ class VerdictInputError(UsageError):
     """Counts or a policy that no verdict can be based on."""
 
     code = "release/verdict-input"
+
+
+class AbortRequestedError(ProdSprintsError):
+    """A person asked for the running release to stop."""
+
+    code = "release/aborted"
+    exit_code = ExitCode.FAILED
+    http_status = 409
+
+
+class CannotReleaseError(ProdSprintsError):
+    """The audit found something that cannot be released yet."""
+
+    code = "release/cannot-release"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
+
+
+class NothingToRollBackError(ProdSprintsError):
+    """There is no earlier version that this environment could go back to."""
+
+    code = "release/nothing-to-roll-back"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
+
+
+class UnknownEnvironmentError(ProdSprintsError):
+    """No such project or environment for this tenant."""
+
+    code = "release/unknown-environment"
+    exit_code = ExitCode.USAGE
+    http_status = 404
+
+
+class RolloutError(ProdSprintsError):
+    """The new version could not be started, or the node that runs it was lost."""
+
+    code = "release/rollout"
+
+
+class MigrationError(ProdSprintsError):
+    """The application's migration failed, or would take away what the running version needs."""
+
+    code = "release/migration"
+    exit_code = ExitCode.REFUSED
+
+
+class ApplicationDatabaseError(ProdSprintsError):
+    """The application needs a PostgreSQL database that we cannot create for it."""
+
+    code = "release/application-database"
+    exit_code = ExitCode.REFUSED

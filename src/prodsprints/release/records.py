@@ -256,6 +256,20 @@ def events(db: Database, tenant_id: UUID, release_id: UUID, *, after: int = 0, l
 
 
 @patient
+def last_event(db: Database, tenant_id: UUID, release_id: UUID, kind: str) -> Event | None:
+    """The newest line of one kind in the live log, or None."""
+    with db.tenant(tenant_id) as connection:
+        row = connection.execute(
+            """
+            select seq, at, step, kind, message, data from release_events
+            where release_id = %s and kind = %s order by seq desc limit 1
+            """,
+            [release_id, kind],
+        ).fetchone()
+    return None if row is None else Event(**row)
+
+
+@patient
 def ticks(db: Database, tenant_id: UUID, release_id: UUID) -> list[Tick]:
     """The canary's evidence so far, oldest first."""
     with db.tenant(tenant_id) as connection:

@@ -15,7 +15,7 @@ from math import exp, log, log1p
 _MULTIPLIERS = (1.25, 1.75, 2.5, 3.5, 5.0, 7.0, 9.5, 13.0, 18.0, 26.0, 36.0, 50.0)
 
 # The sizes of the bets behind the bound: 1 is best while no canary error was seen, small ones where errors are common.
-_STAKES = (0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.75, 1.0)
+_STAKES = (0.03, 0.08, 0.2, 0.4, 0.7, 1.0)
 
 
 class ExcessErrors:

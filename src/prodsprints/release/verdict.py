@@ -5,7 +5,7 @@ Why it is built like this: docs/explanation/verdict.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import exp, isfinite, log
 from typing import Any, Literal
@@ -24,6 +24,14 @@ def judge(
     for tick in ticks:
         judge.look(tick)
     return judge.verdict
+
+
+def trail(
+    ticks: Iterable[Tick], policy: Policy | None = None, *, canary: str = "the canary", stable: str = "the stable arm"
+) -> list[Verdict]:
+    """The verdict after each of `ticks`, for the chart."""
+    judge = Judge(policy, canary=canary, stable=stable)
+    return [judge.look(tick) for tick in ticks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,8 @@ class Verdict:
 
     @property
     def _errors(self) -> str:
-        return f"{_answered(self.canary)}, {_answered(self.stable)}"
+        canary, stable = self.canary, self.stable
+        return f"{canary.label} erred on {_count(canary, ' requests')}, {stable.label} on {_count(stable)}"
 
     @property
     def _bound(self) -> str:
@@ -172,6 +181,7 @@ class Verdict:
             "bound": self.bound,
             "delta": self.delta,
             "confidence": self.confidence,
+            "minimum_requests": self.minimum_requests,
             "stable": asdict(self.stable),
             "canary": asdict(self.canary),
             "looks": self.looks,
@@ -237,12 +247,6 @@ class Judge:
         return "insufficient"
 
 
-def trail(ticks: Sequence[Tick], policy: Policy | None = None) -> list[Verdict]:
-    """The verdict after each of `ticks`, for the chart."""
-    judge = Judge(policy)
-    return [judge.look(tick) for tick in ticks]
-
-
 _LARGEST_LOG = 300 * log(10)
 
 
@@ -260,8 +264,8 @@ def _refused(what: str) -> VerdictInputError:
     )
 
 
-def _answered(arm: Arm) -> str:
-    return f"{arm.label} erred on {arm.errors:,} of {arm.requests:,} requests ({_figures(100 * arm.rate)} %)"
+def _count(arm: Arm, noun: str = "") -> str:
+    return f"{arm.errors:,} of {arm.requests:,}{noun} ({_figures(100 * arm.rate)} %)"
 
 
 def _points(difference: float) -> str:

@@ -96,10 +96,14 @@ class StorageFailed(ProdSprintsError):
 
 
 class EnvoyFailed(ProdSprintsError):
-    """Envoy does not run, or did not take a configuration."""
+    """Envoy does not run, or did not take a configuration; `refused` when it looked at it and said no."""
 
     code = "runtime/envoy-failed"
     http_status = 503
+
+    def __init__(self, what: str, *, why: str = "", next_step: str, refused: bool = False) -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.refused = refused
 
 
 _BY_CODE: dict[str, type[ProdSprintsError]] = {

@@ -24,9 +24,11 @@ class Identity:
     start: str
 
     @staticmethod
-    def of(pid: int) -> Identity | None:
-        """The process that has `pid` now, or None."""
+    def of(pid: int, *, not_after: float | None = None) -> Identity | None:
+        """The process that has `pid` now, or None; also None if it started after the wall time `not_after`."""
         start = _start_mark(pid)
+        if start and not_after is not None and psutil.Process(pid).create_time() > not_after:
+            return None
         return Identity(pid, start) if start else None
 
     @staticmethod

@@ -215,7 +215,7 @@ def reachable(path: Path, user: int | None) -> bool:
     """Whether `user` can enter every directory above `path` (always true for our own user)."""
     if user is None:
         return True
-    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
+    return all(parent.stat().st_mode & 0o001 for parent in (*path.parents, *path.resolve().parents))
 
 
 def _command(argv: Sequence[str], confinement: Confinement, cwd: Path | None, *, contain: bool) -> list[str]:

@@ -8,6 +8,7 @@ bounded, to the log directory and what happened to `status.json`. On SIGTERM it 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -33,6 +34,8 @@ _CANNOT_START = 126
 def main() -> None:
     """Read the orders, run what they say, and record how it ended."""
     orders: dict[str, Any] = json.load(sys.stdin)
+    if not _only_one(orders["lock_file"]):  # an agent that was killed while it started us has had its way already
+        return
     redactor = _redaction(orders["redaction"]).Redactor(orders["secrets"])
     _Shim(orders, _Log(orders["log_directory"], redactor)).run()
 
@@ -59,7 +62,14 @@ class _Shim:
         self._running = 0
         self._ended: set[int] = set()
         self._written_at = 0.0
-        self._status: dict[str, Any] = {"state": "preparing", "app": None, "exit_code": None, "reason": ""}
+        self._status: dict[str, Any] = {
+            "state": "preparing",
+            "shim": {"pid": os.getpid(), "start": start_mark(os.getpid())},
+            "app": None,
+            "port": orders["port"],
+            "exit_code": None,
+            "reason": "",
+        }
         self._woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self._woken, False)
@@ -85,7 +95,7 @@ class _Shim:
             return 128 + signal.SIGTERM, ""
         output, pid = self._spawn(argv)
         if seconds is None:
-            self._status |= {"state": "running", "app": {"pid": pid, "start": start_mark(pid)}, "since": time.time()}
+            self._status |= {"state": "running", "app": {"pid": pid, "start": start_mark(pid)}}
             self._write_status()
         deadline = None if seconds is None else time.monotonic() + seconds
         note, killed = "", False
@@ -178,7 +188,6 @@ class _Shim:
             "reason": reason,
             "stopped": self._stopping_since is not None,
             "last_lines": list(self._log.tail),
-            "since": time.time(),
         }
         self._write_status()
 
@@ -279,6 +288,16 @@ class _Log:
         self._offset = offset
         self._file = os.open(f"{self._directory}/{offset:015d}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = os.fstat(self._file).st_size
+
+
+def _only_one(lock_file: str) -> bool:
+    """Whether no other shim keeps this instance; the lock is held until we end."""
+    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -50,8 +50,11 @@ def _grant(connection: object, login_role: str) -> None:
 
     assert isinstance(connection, sqlalchemy.Connection)  # noqa: S101  # narrows for mypy
     quoted = connection.dialect.identifier_preparer.quote(login_role)
+    version = connection.dialect.server_version_info
+    # The login may become one of our roles, and has none of their rights until it does (expressible since 16).
+    inherit = " with inherit false" if version and version >= (16,) else ""
     for statement in (
-        f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}",
+        f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}{inherit}",
         f"create schema if not exists dbos authorization {quoted}",
         f"grant select on alembic_version to {quoted}",
     ):

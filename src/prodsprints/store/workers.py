@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from prodsprints.store import leases
-from prodsprints.store.database import Database
+from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import DatabaseUnavailableError
 
 HEARTBEAT_SECONDS = 0.5
@@ -64,6 +64,20 @@ class Heartbeat:
                 leases.renew_all(connection, self._worker)
                 _reap(connection)
         return bool(alive)
+
+
+@patient
+def alive(db: Database) -> int:
+    """How many workers are there and beating."""
+    with db.dispatch() as connection:
+        row = connection.execute(
+            """
+            select count(*) as alive from workers
+            where reaped_at is null and heartbeat_at >= now() - make_interval(secs => %s)
+            """,
+            [DEAD_AFTER_SECONDS],
+        ).fetchone()
+    return int(one(row)["alive"])
 
 
 def _reap(connection: leases.Connection) -> None:

@@ -1,1 +1,1 @@
-"""What a person or a program opens: the /v1 API and the dashboard; thin over the rooms below."""
+"""What a person or a program opens: the /v1 API and the pages; thin over the rooms below."""

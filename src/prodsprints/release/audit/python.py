@@ -136,7 +136,9 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         node = todo.pop()
         yield node
         inner: list[ast.stmt] = []
-        if isinstance(node, ast.If) and "__name__" not in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}:
+        if isinstance(node, ast.If) and "__name__" not in {
+            n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
+        }:
             inner = [*node.body, *node.orelse]
         elif isinstance(node, ast.Try):
             inner = [*node.body, *(s for handler in node.handlers for s in handler.body), *node.orelse]

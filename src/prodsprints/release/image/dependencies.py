@@ -6,7 +6,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ class Dependencies:
     def hashed(self) -> bool:
         """Whether pip will demand a hash for everything, because a requirement file states one."""
         return any("--hash" in text for text in self.files.values())
+
+    def constrained_by(self, pins: tuple[str, ...]) -> Dependencies:
+        """The same, but only in versions that agree with `pins`, which win over a lock file's."""
+        fixed = {pin.partition("==")[0] for pin in pins}
+        return replace(
+            self, constraints=(*pins, *(pin for pin in self.constraints if pin.partition("==")[0] not in fixed))
+        )
 
     def key(self, *circumstances: str) -> str:
         """A hash over everything here and the `circumstances` (interpreter, platform): equal keys install alike."""

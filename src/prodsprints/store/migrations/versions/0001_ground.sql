@@ -111,8 +111,8 @@ create table release_ticks (
   tenant_id        uuid not null default current_tenant(),
   release_id       uuid not null,
   tick             integer not null,
-  at               timestamptz not null,
-  weight           real not null,
+  at               double precision not null,  -- seconds since the rollout began
+  weight           double precision not null,
   stable_requests  bigint not null check (stable_requests >= stable_errors),
   stable_errors    bigint not null check (stable_errors >= 0),
   canary_requests  bigint not null check (canary_requests >= canary_errors),

@@ -1,0 +1,98 @@
+"""The command line's entry: finds the verb, runs it, and gives every ending its exit code and clear words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from prodsprints import __version__
+from prodsprints.kernel.errors import ExitCode, ProdSprintsError
+
+_INTERRUPTED = 130
+
+# Verb → what `prodsprints --help` says of it. A verb's module has the same name and is imported only when it runs.
+_SECTIONS = {
+    "Release": {
+        "audit": "What a repository is, with file and line, and whether it can be released.",
+        "init": "Write prodsprints.yaml; asks only what the audit could not find.",
+        "release": "Release a commit: gates, image, canary, verdict; goes back by itself.",
+        "rollback": "Let an environment serve the version before this one again.",
+        "abort": "Stop the running release; the version before it stays.",
+        "promote": "Give the running canary all traffic without waiting for its verdict.",
+        "unlock": "Take a stuck lease away, if its holder is dead (or with --force).",
+    },
+    "Look": {
+        "status": "What every environment serves, and what is being released.",
+        "logs": "The output of the application that serves an environment.",
+        "config": "The effective configuration, each value with its source.",
+        "register": "The risks as a heat map, one risk, or an SVG.",
+        "bench": "Run a benchmark beside its named peers.",
+    },
+    "Platform": {
+        "up": "Start everything on this machine and serve until Ctrl-C.",
+        "worker": "One more worker, on this or another machine, against one PostgreSQL.",
+        "node": "Only the node agent: applications, Envoy and routes of this machine.",
+        "web": "Only the API and the pages.",
+        "login": "A link that logs a browser in, once, within a minute.",
+    },
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code and prints every error as words, never as a traceback."""
+    from prodsprints.cli import failure
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        code = cli.main(given, prog_name="prodsprints", standalone_mode=False)
+    except ProdSprintsError as error:
+        return failure.report(error, as_json=as_json)
+    except click.ClickException as error:
+        return failure.report(failure.usage(error), as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except Exception as error:
+        return failure.report(failure.crash(error), as_json=as_json)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and one line of each, and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for verbs in _SECTIONS.values() for name in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"prodsprints.cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, verbs in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(verbs.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="prodsprints")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """From commit to compliant production, with a risk register that proves itself.
+
+    Begin with `prodsprints audit .` in a repository of yours, and `prodsprints up` in another terminal.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What a command prints: results on stdout, as text or as versioned JSON lines; progress on stderr, never between them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+@dataclass(frozen=True)
+class Output:
+    """The two ways to answer; a command calls both, and the one that was asked for is heard."""
+
+    json: bool
+
+    def line(self, kind: str, fields: dict[str, Any]) -> None:
+        """One JSON line `{"schema": 1, "kind": …}` for programs; nothing for people."""
+        if self.json:
+            sys.stdout.write(json.dumps({"schema": 1, "kind": kind, **fields}, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+    def say(self, text: RenderableType = "") -> None:
+        """A result for people; nothing for programs."""
+        if not self.json:
+            self.console.print(text, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Progress, on stderr."""
+        click.echo(text, err=True)
+
+    @cached_property
+    def console(self) -> Console:
+        """The terminal for results."""
+        from rich.console import Console
+
+        return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+
+    @cached_property
+    def progress(self) -> Console:
+        """The terminal for progress."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr, soft_wrap=not sys.stderr.isatty())

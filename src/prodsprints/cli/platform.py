@@ -1,0 +1,186 @@
+"""The running platform as the command line reaches it: /v1 over HTTP, with the token of one tenant."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from prodsprints.cli.errors import ApiError, MissingTokenError, NotRunningError
+from prodsprints.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+_ANSWER_SECONDS = 60.0
+_RESTART_SECONDS = 3.0
+_STREAM_PATIENCE_SECONDS = 120.0
+_STREAM_SILENCE_SECONDS = 40.0
+_RETRY_SECONDS = 0.25
+
+Json = dict[str, Any]
+
+
+class Platform:
+    """Asks the platform whose pages answer on this home's address.
+
+    A request that found nobody is tried again for a moment, since a restarted API is back within seconds; every POST
+    carries an idempotency key, so that trying again never does a thing twice.
+    """
+
+    def __init__(self, settings: Settings, tenant: str = "default") -> None:
+        self.settings = settings
+        self._tenant = tenant
+
+    @cached_property
+    def address(self) -> str:
+        """Where the pages are: what `prodsprints up` noted, else what the settings say."""
+        try:
+            return address_file(self.settings).read_text().strip()
+        except OSError:
+            return url(self.settings)
+
+    def get(self, path: str, **parameters: str | int | None) -> Any:
+        """The answer to a GET below /v1. Raises NotRunningError, ApiError."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._request("GET", path, params=given)
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """The answer to a POST below /v1. Raises MissingTokenError, NotRunningError, ApiError."""
+        if not self._token:
+            raise MissingTokenError(
+                f"There is no token for the tenant {self._tenant!r} on this machine.",
+                why=f"{token_file(self.settings, self._tenant)} is not there or may not be read.",
+                next_step="`prodsprints up` writes it; or set PRODSPRINTS_TOKEN.",
+            )
+        answer: Json = self._request("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid4())})
+        return answer
+
+    def events(self, release_id: str) -> Iterator[Json]:
+        """The live log of a release from its first line to its end, over as many connections as it takes."""
+        import httpx
+
+        seen, deadline = 0, time.monotonic() + _STREAM_PATIENCE_SECONDS
+        while True:
+            try:
+                for name, sequence, event in self._stream(f"/v1/releases/{release_id}/events", after=seen):
+                    deadline = time.monotonic() + _STREAM_PATIENCE_SECONDS
+                    if name == "end":
+                        return
+                    seen = max(seen, sequence)
+                    yield event
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise self._nobody() from error
+            except ApiError as error:
+                if error.problem.get("status") != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+            time.sleep(_RETRY_SECONDS)
+
+    def _stream(self, path: str, *, after: int) -> Iterator[tuple[str, int, Json]]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        with self._client.stream("GET", path, headers=headers, timeout=_STREAM_SILENCE_SECONDS) as response:
+            if response.is_error:
+                response.read()
+                raise ApiError(_problem(response))
+            yield from _server_sent_events(response.iter_lines())
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        import httpx
+
+        deadline = time.monotonic() + (_RESTART_SECONDS if address_file(self.settings).exists() else 0)
+        while True:
+            try:
+                response = self._client.request(method, f"/v1{path}", **arguments)
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise self._nobody() from error
+            else:
+                in_flight = response.status_code == httpx.codes.CONFLICT and _problem(response).get("code") == _IN_FLIGHT
+                if not in_flight or time.monotonic() > deadline:
+                    break
+            time.sleep(_RETRY_SECONDS)
+        if response.is_error:
+            raise ApiError(_problem(response))
+        return response.json() if response.content else {}
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        # No proxy from the environment: the token goes to the platform and to nobody else.
+        return httpx.Client(base_url=self.address, headers=headers, timeout=_ANSWER_SECONDS, trust_env=False)
+
+    @cached_property
+    def _token(self) -> str:
+        if os.environ.get("PRODSPRINTS_TOKEN"):
+            return os.environ["PRODSPRINTS_TOKEN"]
+        try:
+            return token_file(self.settings, self._tenant).read_text().strip()
+        except OSError:
+            return ""
+
+    def _nobody(self) -> NotRunningError:
+        return NotRunningError(
+            f"No platform answers at {self.address}.",
+            next_step="Start it with `prodsprints up` in another terminal, then try again.",
+        )
+
+
+def url(settings: Settings) -> str:
+    """The pages' address as a browser on this machine would ask for it."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def address_file(settings: Settings) -> Path:
+    """Where a running `prodsprints up` notes its address."""
+    return settings.home / "run" / "address"
+
+
+def token_file(settings: Settings, tenant: str) -> Path:
+    """The token with which this machine's user acts for `tenant`."""
+    return settings.home / "secrets" / ("api-token" if tenant == "default" else f"api-token.{tenant}")
+
+
+_IN_FLIGHT = "web/idempotency-in-flight"
+
+
+def _problem(response: httpx.Response) -> Json:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and "title" in document:
+        return document
+    return {
+        "title": f"The platform answered {response.status_code} to {response.request.url.path}.",
+        "status": response.status_code,
+        "detail": "It may be another program, or a newer or older version of ProdSprints.",
+        "next_step": "Check PRODSPRINTS_HOME and PRODSPRINTS_PORT.",
+    }
+
+
+def _server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, int, Json]]:
+    """Each event of a stream as (name, sequence number, data); comments and empty events are skipped."""
+    name, sequence, data = "message", 0, ""
+    for line in lines:
+        if not line:
+            if data or name == "end":
+                yield name, sequence, json.loads(data) if data else {}
+            name, data = "message", ""
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            name = value
+        elif field == "id" and value.isdecimal():
+            sequence = int(value)
+        elif field == "data":
+            data += value

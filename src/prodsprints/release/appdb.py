@@ -1,0 +1,144 @@
+"""A database for each environment of an application: one role that runs it, one that migrates it, and no way to contract.
+
+Migrations are expand-only, whatever tool writes them: an event trigger compares the catalogue after every statement with
+what was there when the migration began, and refuses what a running older version could miss (a table or column dropped,
+renamed, retyped or made NOT NULL). Rollback therefore never needs a downgrade.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from prodsprints.kernel import files
+from prodsprints.release.errors import ApplicationDatabaseError
+from prodsprints.release.records import Environment
+from prodsprints.store.address import Address
+from prodsprints.store.errors import FencedError
+
+
+@dataclass(frozen=True)
+class ApplicationDatabase:
+    """The database of one environment. `password` is the running application's; the migration's is new each time."""
+
+    name: str
+    host: str
+    port: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        """`DATABASE_URL` for the application. A secret: hand it to its environment, never to a log."""
+        return _url(self.name, self.password, self)
+
+
+def provision(admin: Address, environment: Environment, *, key_file: Path) -> ApplicationDatabase:
+    """Create what is missing of the environment's database and roles; repeating changes nothing.
+
+    Raises ApplicationDatabaseError when the server does not let us create databases, roles and event triggers.
+    """
+    name = f"app_{environment.id.hex}"
+    parts = admin.parts()
+    database = ApplicationDatabase(
+        name, parts.get("host", "127.0.0.1"), parts.get("port", "5432"), _password(key_file, name)
+    )
+    migrator = f"{name}_migrate"
+    with _refusals(), psycopg.connect(admin.conninfo, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", [name])
+        for role, login in ((migrator, False), (name, True)):
+            if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("create role {}").format(sql.Identifier(role)))
+            if login:
+                connection.execute(
+                    sql.SQL("alter role {} login connection limit 40 password {}").format(
+                        sql.Identifier(role), sql.Literal(database.password)
+                    )
+                )
+        if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("grant connect on database {} to {}, {}").format(
+                sql.Identifier(name), sql.Identifier(name), sql.Identifier(migrator)
+            )
+        )
+    with _refusals(), psycopg.connect(admin.with_database(name).conninfo, autocommit=True) as connection:
+        statements = resources.files("prodsprints.release").joinpath("expand_only.sql").read_text(encoding="utf-8")
+        connection.execute(statements.encode())
+        for statement in (
+            "grant usage, create on schema public to {migrator}",
+            "grant usage, create on schema public to {app}",
+            "alter default privileges for role {migrator} in schema public grant all on tables to {app}",
+            "alter default privileges for role {migrator} in schema public grant all on sequences to {app}",
+        ):
+            connection.execute(sql.SQL(statement).format(migrator=sql.Identifier(migrator), app=sql.Identifier(name)))
+    return database
+
+
+@contextmanager
+def migration_url(admin: Address, database: ApplicationDatabase, fencing_token: int) -> Iterator[str]:
+    """`DATABASE_URL` for one run of the application's migration, valid until the block ends.
+
+    Fenced: a newer token closes the door on older ones. The migrating role gets a new password and its old sessions
+    are ended, so that a worker that lost its lease in the middle of a migration cannot go on with it.
+    Raises FencedError when a newer token was here before.
+    """
+    role = f"{database.name}_migrate"
+    password = secrets.token_urlsafe(32)
+    with psycopg.connect(admin.with_database(database.name).conninfo, autocommit=True) as connection:
+        taken = connection.execute(
+            "update prodsprints_expand.fence set token = %(token)s where token <= %(token)s", {"token": fencing_token}
+        )
+        if taken.rowcount != 1:
+            raise FencedError(
+                "A newer release has migrated this database since.", next_step="Nothing: the newer release carries on."
+            )
+        connection.execute(
+            sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(password))
+        )
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [role])
+        connection.execute("select prodsprints_expand.remember()")
+        try:
+            yield _url(role, password, database)
+        finally:
+            connection.execute(sql.SQL("alter role {} nologin").format(sql.Identifier(role)))
+
+
+def _url(user: str, password: str, database: ApplicationDatabase) -> str:
+    return f"postgresql://{user}:{quote(password)}@{database.host}:{database.port}/{database.name}"
+
+
+def _password(key_file: Path, name: str) -> str:
+    """The role's password, derived from this installation's key, so that none is stored (RFC 5869's expand step)."""
+    if not key_file.exists():
+        key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.replace(key_file, secrets.token_bytes(32))
+    return hmac.new(key_file.read_bytes(), f"application database {name}\x01".encode(), hashlib.sha256).hexdigest()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ApplicationDatabaseError(
+            "The application wants a PostgreSQL database, and we may not create one on yours.",
+            why=str(error.diag.message_primary),
+            next_step="Set PRODSPRINTS_ADMIN_DATABASE_URL to a role that may create databases, roles and event triggers.",
+        ) from None
+    except psycopg.OperationalError as error:
+        raise ApplicationDatabaseError(
+            "The application's PostgreSQL database could not be reached.",
+            why=type(error).__name__,
+            next_step="Check that the database server runs, then release again.",
+        ) from None

@@ -1,0 +1,150 @@
+"""What people ask of a release: begin one, go back, stop waiting for a lock; each checked before it is queued."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from uuid import UUID
+
+from prodsprints.kernel.errors import UsageError
+from prodsprints.release import config, git, records, source
+from prodsprints.release.errors import NothingToRollBackError, UnknownEnvironmentError
+from prodsprints.release.records import Environment, Release
+from prodsprints.store import leases
+from prodsprints.store.database import Database
+from prodsprints.store.errors import LeaseHeldError
+from prodsprints.store.leases import Lease
+
+CONFIG_FILE = "prodsprints.yaml"
+DEFAULT_ENVIRONMENT = "production"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_STRATEGIES = ("canary", "direct")
+
+
+def request_release(
+    db: Database,
+    tenant_id: UUID,
+    *,
+    node: str,
+    actor: str,
+    path: Path,
+    ref: str | None,
+    environment: str | None,
+    project: str | None,
+    strategy: str | None,
+    id: UUID,
+) -> Release:
+    """Queue a release of the commit that `ref` (default: HEAD of a clean tree) names in the repository at `path`.
+
+    The configuration is the commit's own. `id` is the caller's, so that a repeated request queues nothing new.
+    """
+    if strategy is not None and strategy not in _STRATEGIES:
+        raise UsageError(f"There is no strategy {strategy!r}.", next_step=f"Use one of: {', '.join(_STRATEGIES)}.")
+    found = source.resolve(path, ref)
+    settings = committed_config(found)
+    target = records.ensure_environment(
+        db,
+        tenant_id,
+        project=_name("project", project or settings.name or _slug(found.path.name)),
+        repository=str(found.path),
+        environment=_name("environment", environment or DEFAULT_ENVIRONMENT),
+        node=node,
+    )
+    return records.add(
+        db,
+        target,
+        id=id,
+        kind="release",
+        repository=str(found.path),
+        commit=found.commit,
+        label=found.label,
+        requested_by=actor,
+        options={"strategy": strategy} if strategy else {},
+    )
+
+
+def request_rollback(db: Database, tenant_id: UUID, *, actor: str, environment: Environment, id: UUID) -> Release:
+    """Queue a rollback to the version that was kept before the current one. Raises NothingToRollBackError."""
+    earlier = records.previous(db, environment)
+    if earlier is None:
+        raise NothingToRollBackError(
+            f"{environment.project} has no earlier version in {environment.name} to go back to.",
+            why="Only versions that were released and kept count.",
+            next_step="Release the commit you want: `prodsprints release --ref COMMIT`.",
+        )
+    return records.add(
+        db,
+        environment,
+        id=id,
+        kind="rollback",
+        repository=earlier.repository,
+        commit=earlier.commit,
+        label=earlier.label,
+        digest=earlier.digest,
+        requested_by=actor,
+        options={"of": str(earlier.id)},
+    )
+
+
+def find_environment(
+    db: Database, tenant_id: UUID, *, project: str | None, path: Path | None, environment: str | None
+) -> Environment:
+    """The environment meant by a project's name, or by a path inside its repository. Raises UnknownEnvironmentError."""
+    wanted = environment or DEFAULT_ENVIRONMENT
+    every = records.environments(db, tenant_id)
+    top = str(git.find(path).top) if project is None and path is not None else None
+    for candidate in every:
+        if candidate.name == wanted and (candidate.project == project or candidate.repository == top):
+            return candidate
+    known = ", ".join(f"{one.project}/{one.name}" for one in every) or "none yet"
+    raise UnknownEnvironmentError(
+        f"There is no environment {wanted} of {project or top or 'this project'}.",
+        why=f"Known: {known}.",
+        next_step="Release to it first: `prodsprints release`.",
+    )
+
+
+def unlock(db: Database, environment: Environment, *, force: bool) -> Lease | None:
+    """Take an environment's lock away; None when nobody holds it.
+
+    A dead owner's lease ends by itself within seconds. With `force` a living one loses it too: its release is fenced,
+    and ends as failed where it stands. Raises LeaseHeldError without `force`.
+    """
+    with db.tenant(environment.tenant_id) as connection:
+        held = leases.holder(connection, environment.tenant_id, environment.lease)
+        if held is None:
+            return None
+        alive = connection.execute("select %s::timestamptz > now() as alive", [held.expires_at]).fetchone()
+        if not force and alive and alive["alive"]:
+            raise LeaseHeldError(
+                f"{environment.project}/{environment.name} is locked by worker {held.owner}, which is alive.",
+                why="A release is running there.",
+                next_step="Wait for it, abort it, or take the lock away with `prodsprints unlock --force`.",
+            )
+        connection.execute(
+            "update releases set abort_requested_at = coalesce(abort_requested_at, now())"
+            " where environment_id = %s and status = 'running'",
+            [environment.id],
+        )
+        return leases.break_(connection, environment.tenant_id, environment.lease)
+
+
+def committed_config(found: source.Source) -> config.Config:
+    """`prodsprints.yaml` as the commit has it; defaults where it has none."""
+    repository = git.find(found.path)
+    answer = git.ask(repository, "cat-file", "blob", f"{found.commit}:{CONFIG_FILE}")
+    return config.parse(answer.output if answer.ok else b"version: 1\n", name=CONFIG_FILE)
+
+
+def _name(kind: str, name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a {kind}.",
+            why="Names are up to 40 lower-case letters, digits and hyphens.",
+            next_step=f"Give one with --{'env' if kind == 'environment' else 'project'}, or as `name:` in {CONFIG_FILE}.",
+        )
+    return name
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "project"

@@ -1,0 +1,204 @@
+"""One running release in the worker that runs it: its lease, its steps, its live log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from prodsprints.kernel.errors import ExitCode, ProdSprintsError
+from prodsprints.kernel.redaction import Redactor
+from prodsprints.kernel.settings import Settings
+from prodsprints.release import events, records
+from prodsprints.release.errors import AbortRequestedError
+from prodsprints.release.records import Environment, Release, StepStatus
+from prodsprints.release.targets import Target
+from prodsprints.store.database import Database, one, patient
+from prodsprints.store.errors import FencedError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended. `detail` is what later steps and the page read of it; JSON, and without secrets."""
+
+    status: StepStatus
+    summary: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may go on."""
+        return self.status in {"done", "skipped"}
+
+
+class Run:
+    """What a step's body gets: the release, where it goes, and a voice.
+
+    `worker` and `fencing_token` are the lease under which everything here happens; a body that writes anywhere passes
+    the token on. `workspace` is this release's scratch directory.
+    """
+
+    def __init__(
+        self, *, db: Database, settings: Settings, target: Target, release: Release, environment: Environment,
+        worker: str, fencing_token: int,
+    ) -> None:  # fmt: skip
+        self.db = db
+        self.settings = settings
+        self.target = target
+        self.release = release
+        self.environment = environment
+        self.worker = worker
+        self.fencing_token = fencing_token
+        self.workspace = settings.home / "work" / release.id.hex
+        self.redactor = Redactor()
+        self._log = events.EventLog(db, release, self.redactor)
+        self._step = ""
+
+    def step(self, position: int, name: str, body: Callable[[Run], Outcome]) -> Outcome:
+        """Run one step under the lease, unless an earlier attempt finished it already; every error becomes an outcome.
+
+        Raises FencedError, and only that, when the lease has another owner: then nothing more may be written.
+        """
+        attempt = _begin(self.db, self, position, name)
+        if attempt == 0:
+            return self.outcome(name)
+        self._step = name
+        self._log.add(name, "began", name if attempt == 1 else f"{name}, again (attempt {attempt})", attempt=attempt)
+        self._log.flush()
+        outcome = self._perform(name, body)
+        self._log.add(name, "ended", outcome.summary, status=outcome.status)
+        self._finish(name, outcome)
+        return outcome
+
+    def say(self, message: str, kind: str = "line", **data: Any) -> None:
+        """One line for the live log; visible after the next `flush` or at the end of the step."""
+        self._log.add(self._step, kind, message, **data)
+
+    def flush(self) -> None:
+        """Make what was said visible."""
+        self._log.flush()
+
+    def check(self) -> None:
+        """Raise AbortRequestedError when somebody wants this release to stop, FencedError when it is not ours anymore."""
+        flags = _flags(self.db, self)
+        if flags["aborted"]:
+            raise AbortRequestedError("Somebody asked for this release to stop.", next_step="Release again when ready.")
+
+    def promote_requested(self) -> bool:
+        """Whether somebody wants the canary to go to 100 % without its verdict."""
+        return bool(_flags(self.db, self)["promoted"])
+
+    def outcome(self, name: str) -> Outcome:
+        """The recorded outcome of an earlier step."""
+        for step in records.steps(self.db, self.release.tenant_id, self.release.id):
+            if step.name == name:
+                return Outcome(step.status, step.summary, step.detail)
+        raise LookupError(f"step {name} has not run")
+
+    def tree(self) -> Path:
+        """The exported files of the commit, as the audit step left them."""
+        return self.workspace / "tree"
+
+    def _perform(self, name: str, body: Callable[[Run], Outcome]) -> Outcome:
+        try:
+            return body(self)
+        except FencedError:
+            raise
+        except ProdSprintsError as error:
+            for part in (error.what, error.why, error.next_step):
+                if part:
+                    self.say(part, "error")
+            status: StepStatus = "refused" if error.exit_code is ExitCode.REFUSED else "failed"
+            detail = {"code": error.code, "why": error.why, "next_step": error.next_step}
+            return Outcome(status, self.redactor.text(error.what), self.redactor.value(detail))
+        except Exception as error:
+            _log.exception("step %s of release %s", name, self.release.id)
+            reference = self.release.id.hex[:8]
+            message = f"A defect in ProdSprints ended this step ({type(error).__name__}, reference {reference})."
+            self.say(message, "error")
+            return Outcome("failed", message, {"next_step": "Look for the reference in logs/worker.log and report it."})
+
+    def _finish(self, name: str, outcome: Outcome) -> None:
+        _end(self.db, self, name, outcome)
+        self._log.flush()
+
+
+@patient
+def _begin(db: Database, run: Run, position: int, name: str) -> int:
+    """The attempt that begins now, or 0 when the step has ended before. One statement: it is on every step's path."""
+    with db.tenant(run.release.tenant_id) as connection:
+        row = one(
+            connection.execute(
+                """
+                with held as (
+                  select 1 from leases
+                  where resource = %(resource)s and owner = %(worker)s and fencing_token = %(token)s for key share
+                ), begun as (
+                  insert into release_steps as step (release_id, name, position, status)
+                  select %(release)s, %(name)s, %(position)s, 'running' from held
+                  on conflict (release_id, name) do update
+                    set attempt = step.attempt + 1, started_at = clock_timestamp(), summary = ''
+                    where step.status = 'running'
+                  returning attempt
+                )
+                select exists (select from held) as held, (select attempt from begun) as attempt
+                """,
+                {
+                    "resource": run.environment.lease, "worker": run.worker, "token": run.fencing_token,
+                    "release": run.release.id, "name": name, "position": position,
+                },
+            ).fetchone()
+        )  # fmt: skip
+    if not row["held"]:
+        raise _fenced(run)
+    return int(row["attempt"] or 0)
+
+
+@patient
+def _end(db: Database, run: Run, name: str, outcome: Outcome) -> None:
+    with db.tenant(run.release.tenant_id) as connection:
+        done = connection.execute(
+            """
+            update release_steps set status = %(status)s, summary = %(summary)s, detail = %(detail)s,
+                   finished_at = clock_timestamp()
+            where release_id = %(release)s and name = %(name)s and exists (
+              select 1 from leases
+              where resource = %(resource)s and owner = %(worker)s and fencing_token = %(token)s for key share
+            )
+            """,
+            {
+                "status": outcome.status, "summary": run.redactor.text(outcome.summary)[:2000],
+                "detail": Jsonb(outcome.detail), "release": run.release.id, "name": name,
+                "resource": run.environment.lease, "worker": run.worker, "token": run.fencing_token,
+            },
+        )  # fmt: skip
+    if done.rowcount != 1:
+        raise _fenced(run)
+
+
+@patient
+def _flags(db: Database, run: Run) -> dict[str, Any]:
+    with db.tenant(run.release.tenant_id) as connection:
+        return one(
+            connection.execute(
+                """
+                select abort_requested_at is not null as aborted, promote_requested_at is not null as promoted
+                from releases where id = %s
+                """,
+                [run.release.id],
+            ).fetchone()
+        )
+
+
+def _fenced(run: Run) -> FencedError:
+    return FencedError(
+        f"Worker {run.worker} no longer holds the lease of {run.environment.key}.",
+        why="Another worker took the release over, or the lease was broken by `prodsprints unlock --force`.",
+        next_step="Nothing: the other worker carries on.",
+    )

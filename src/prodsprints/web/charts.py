@@ -1,0 +1,312 @@
+"""The canary chart as SVG, for the pages: how both arms fared, how the evidence grew, and how sure we are.
+
+Text colours and lines follow the page's `--chart-ink`, `--chart-muted`, `--chart-grid`, `--chart-canary`,
+`--chart-stable` and `--chart-limit`; without them the chart has colours of its own, light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from math import ceil, floor, isinf, log, log10
+
+from prodsprints.release.verdict import Arm, Tick, Verdict
+
+
+def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict]) -> str:
+    """Three panels over one time axis: error rates so far, e-value, bound; `verdicts[i]` is after `ticks[i]`."""
+    if len(ticks) != len(verdicts):
+        raise ValueError(f"{len(ticks)} ticks but {len(verdicts)} verdicts: each tick has its own")
+    if not ticks:
+        return _document("Canary", "No traffic yet.", [_text(_WIDTH / 2, 60, "No traffic yet", anchor="middle")], 100)
+    last = verdicts[-1]
+    time = _Scale(0, max(ticks[-1].at, 1e-9), _LEFT, _LEFT + _PLOT_WIDTH)
+    every = list(zip([tick.at for tick in ticks], _until_rejected(verdicts), strict=False))
+    points = _thinned(every)
+    shapes = [
+        *_weights(ticks, time),
+        *_rates(points, time, _panel(0)),
+        *_evidence(points, time, _panel(1)),
+        *_bounds(points, time, _panel(2)),
+        *_decision(every, time),
+        *_time_axis(time),
+    ]
+    return _document(f"Canary {last.canary.label} beside {last.stable.label}", last.sentence, shapes, _HEIGHT)
+
+
+_Point = tuple[float, Verdict]
+
+_WIDTH, _LEFT, _RIGHT = 760, 52, 138
+_PLOT_WIDTH = _WIDTH - _LEFT - _RIGHT
+_STRIP, _TOP, _PANEL_HEIGHT, _PANEL_GAP, _FOOT = 24, 82, 92, 40, 34
+_HEIGHT = _TOP + 3 * _PANEL_HEIGHT + 2 * _PANEL_GAP + _FOOT
+_BOTTOM = _HEIGHT - _FOOT
+_LABEL_DISTANCE = 15
+_LONGEST_LABEL = 10
+_MOST_POINTS = 360
+
+_COLOURS = {  # light, dark
+    "ink": ("#1c2330", "#e7eaf1"),
+    "muted": ("#5b6577", "#9aa5b8"),
+    "grid": ("#dde2ea", "#333c4c"),
+    "canary": ("#b4430c", "#ff9d5c"),
+    "stable": ("#1f62b8", "#7db4ff"),
+    "limit": ("#a3123a", "#ff8fab"),
+}
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Maps [low, high] onto pixels; what lies outside is drawn at the edge."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    top: float
+    bottom: float
+
+    def scale(self, low: float, high: float) -> _Scale:
+        return _Scale(low, high, self.bottom, self.top)
+
+
+def _panel(index: int) -> _Panel:
+    top = _TOP + index * (_PANEL_HEIGHT + _PANEL_GAP)
+    return _Panel(top, top + _PANEL_HEIGHT)
+
+
+def _until_rejected(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
+    """After a rejection the verdict stands still: nothing more to draw."""
+    for verdict in verdicts:
+        yield verdict
+        if verdict.decision == "reject":
+            return
+
+
+def _thinned(points: list[_Point]) -> list[_Point]:
+    """At most `_MOST_POINTS`: of each stretch the strongest evidence, so that no crossing is lost, and the last one."""
+    stride = ceil(len(points) / _MOST_POINTS)
+    if stride == 1:
+        return points
+    stretches = (points[start : start + stride] for start in range(0, len(points), stride))
+    strongest = [max(stretch, key=lambda point: point[1].log_e_value) for stretch in stretches]
+    return strongest if strongest[-1] == points[-1] else [*strongest, points[-1]]
+
+
+def _weights(ticks: Sequence[Tick], time: _Scale) -> Iterator[str]:
+    yield _text(_LEFT - 8, _STRIP + 18, "weight", colour="muted", anchor="end")
+    start = 0.0
+    for weight, group in groupby(ticks, key=lambda tick: tick.weight):
+        end = [tick.at for tick in group][-1]
+        left, right = time(start), time(end)
+        opacity = 0.04 + 0.1 * (weight / 100) ** 0.5
+        yield (
+            f'<rect x="{left:.1f}" y="{_STRIP}" width="{right - left:.1f}" height="{_BOTTOM - _STRIP}" '
+            f'fill="{_colour("muted")}" fill-opacity="{opacity:.3f}"/>'
+        )
+        if right - left >= 40:
+            yield _text(left + 8, _STRIP + 18, f"{weight:g} %", colour="muted", weight=600)
+        start = end
+
+
+def _rates(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+    last = points[-1][1]
+    highest = [100 * max(verdict.canary.rate, verdict.stable.rate) for _, verdict in points]
+    top = _nice_above(1.2 * max(highest[len(highest) // 4 :]))  # one error in the first ten requests is not the scale
+    mark = "+" if max(highest) > top else ""
+    scale = panel.scale(0, top)
+    yield from _frame(panel, "Requests answered with an error so far")
+    yield from _grid(scale, [0, top / 2, top], lambda value: f"{value:g} %{mark if value == top else ''}")
+    for arm in ("stable", "canary"):
+        rates: list[tuple[float, float]] = [(at, 100 * getattr(verdict, arm).rate) for at, verdict in points]
+        yield _line(rates, time, scale, arm)
+    yield from _end_labels(
+        [
+            (scale(100 * last.canary.rate), _arm(last.canary), "canary"),
+            (scale(100 * last.stable.rate), _arm(last.stable), "stable"),
+        ]
+    )
+
+
+def _evidence(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+    last = points[-1][1]
+    threshold = last.log_threshold / log(10)
+    values = [(at, verdict.log_e_value / log(10)) for at, verdict in points]
+    high = max(3, ceil(max(value for _, value in values)))
+    low = -2 if min(value for _, value in values) < -1 else -1
+    scale = panel.scale(low, high)
+    yield from _frame(panel, "Evidence that it errs more often (e-value, logarithmic)")
+    yield from _grid(scale, [0, high] if low == -1 else [low, 0, high], _power)
+    yield _limit(scale(threshold))
+    yield _line(values, time, scale, "canary")
+    yield from _end_labels(
+        [
+            (scale(threshold), f"reject at {last.threshold:.0f}", "limit"),
+            (scale(values[-1][1]), _short(values[-1][1]), "canary"),
+        ]
+    )
+
+
+def _bounds(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+    last = points[-1][1]
+    delta = 100 * last.delta
+    values = [(at, 100 * verdict.bound) for at, verdict in points]
+    high = min(100.0, 4 * delta)
+    low = min(0.0, floor(min(value for _, value in values) / delta) * delta)
+    scale = panel.scale(max(low, -high), high)
+    yield from _frame(panel, f"Its error rate is higher by at most ({100 * last.confidence:g} % confidence)")
+    yield from _grid(
+        scale, sorted({scale.low, 0.0, high}), lambda value: f"{value:g} %{'+' if value == high < 100 else ''}"
+    )
+    yield _limit(scale(delta))
+    yield _line(values, time, scale, "canary")
+    yield from _end_labels(
+        [
+            (scale(delta), f"keep below {delta:g} %", "limit"),
+            (scale(values[-1][1]), f"{values[-1][1]:.2g} %" if values[-1][1] < 100 else "not known yet", "canary"),
+        ]
+    )
+
+
+def _decision(points: Sequence[_Point], time: _Scale) -> Iterator[str]:
+    """A line where the canary was first rejected, or could first be kept."""
+    for at, verdict in points:
+        if verdict.decision != "insufficient":
+            x = time(at)
+            colour = "limit" if verdict.decision == "reject" else "ink"
+            word = "rejected" if verdict.decision == "reject" else "good to keep"
+            for panel in map(_panel, range(3)):
+                yield (
+                    f'<line x1="{x:.1f}" y1="{panel.top}" x2="{x:.1f}" y2="{panel.bottom}" '
+                    f'stroke="{_colour(colour)}" stroke-width="1.5"/>'
+                )
+            left_half = x < _LEFT + _PLOT_WIDTH / 2
+            yield _text(
+                x,
+                _STRIP - 8,
+                f"{word} at {_clock(at)}",
+                colour=colour,
+                anchor="start" if left_half else "end",
+                weight=600,
+            )
+            return
+
+
+def _time_axis(time: _Scale) -> Iterator[str]:
+    step = next((s for s in _TIME_STEPS if time.high / s <= 7), _TIME_STEPS[-1] * ceil(time.high / _TIME_STEPS[-1] / 7))
+    for number in range(floor(time.high / step) + 1):
+        x = time(number * step)
+        yield (
+            f'<line x1="{x:.1f}" y1="{_BOTTOM}" x2="{x:.1f}" y2="{_BOTTOM + 4}" stroke="{_colour("muted")}"/>'
+            + _text(x, _BOTTOM + 19, _clock(number * step), colour="muted", anchor="middle")
+        )
+
+
+_TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+def _frame(panel: _Panel, title: str) -> Iterator[str]:
+    yield _text(_LEFT, panel.top - 10, title, weight=600)
+
+
+def _grid(scale: _Scale, values: Iterable[float], label: Callable[[float], str]) -> Iterator[str]:
+    for value in values:
+        y = scale(value)
+        yield (
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{_colour("grid")}"/>'
+            + _text(_LEFT - 8, y + 4, label(value), colour="muted", anchor="end")
+        )
+
+
+def _limit(y: float) -> str:
+    return (
+        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{_colour("limit")}" '
+        'stroke-width="1.5" stroke-dasharray="5 4"/>'
+    )
+
+
+def _line(values: Sequence[tuple[float, float]], time: _Scale, scale: _Scale, colour: str) -> str:
+    path = " ".join(f"{time(at):.1f},{scale(value):.1f}" for at, value in values)
+    x, y = path.rsplit(" ", 1)[-1].split(",")
+    return (
+        f'<polyline points="{path}" fill="none" stroke="{_colour(colour)}" stroke-width="2" stroke-linejoin="round"/>'
+        f'<circle cx="{x}" cy="{y}" r="3" fill="{_colour(colour)}"/>'
+    )
+
+
+def _end_labels(labels: Sequence[tuple[float, str, str]]) -> Iterator[str]:
+    """Labels right of the plot, pushed apart where they would overlap."""
+    lower, upper = sorted(labels, reverse=True)
+    push = max(0.0, _LABEL_DISTANCE - (lower[0] - upper[0])) / 2
+    for (y, text, colour), shift in ((lower, push), (upper, -push)):
+        yield _text(_LEFT + _PLOT_WIDTH + 10, y + shift + 4, text, colour=colour, weight=600)
+
+
+def _text(x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "start", weight: int = 400) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" fill="{_colour(colour)}" text-anchor="{anchor}" font-weight="{weight}">'
+        f"{escape(text)}</text>"
+    )
+
+
+def _document(title: str, description: str, shapes: Iterable[str], height: float) -> str:
+    dark = ";".join(f"--_chart-{name}:{dark}" for name, (_, dark) in _COLOURS.items())
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="canary-chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
+        f'width="100%" font-family="system-ui, sans-serif" font-size="12" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        f"<style>@media (prefers-color-scheme:dark){{.canary-chart{{{dark}}}}}</style>" + "".join(shapes) + "</svg>"
+    )
+
+
+def _colour(name: str) -> str:
+    """The page's colour if it has one, else ours. As attributes they hold under a policy that forbids inline styles."""
+    return f"var(--chart-{name}, var(--_chart-{name}, {_COLOURS[name][0]}))"
+
+
+def _arm(arm: Arm) -> str:
+    label = arm.label if len(arm.label) <= _LONGEST_LABEL else f"{arm.label[:4]}…{arm.label[5 - _LONGEST_LABEL :]}"
+    return f"{label} {100 * arm.rate:.2g} %"
+
+
+def _nice_above(value: float) -> float:
+    """The next of 1, 2, 5 × 10ⁿ above `value`, at least 1."""
+    if value <= 1:
+        return 1
+    magnitude = 10 ** floor(log10(value))
+    return float(min(100, next(factor * magnitude for factor in (1, 2, 5, 10) if value <= factor * magnitude)))
+
+
+def _power(exponent: float) -> str:
+    if -2 <= exponent <= 4:
+        return f"{10**exponent:,g}"
+    superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{superscript}"
+
+
+def _short(exponent: float) -> str:
+    if isinf(exponent) or exponent < -2:
+        return "below 0.01"
+    return (
+        f"{10**exponent:,.2g}" if exponent < 1 else f"{10**exponent:,.0f}" if exponent < 5 else _power(floor(exponent))
+    )
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

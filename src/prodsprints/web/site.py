@@ -1,0 +1,89 @@
+"""What every request handler reaches: the settings, the database, the register, the node agent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from starlette.requests import Request
+
+from prodsprints.kernel.settings import Settings
+from prodsprints.register.register import Register
+from prodsprints.store.database import Database, patient
+from prodsprints.web.errors import NoTenantError, TooManyStreamsError
+from prodsprints.web.hosts import Hosts
+
+_MOST_STREAMS = 64
+
+
+class Agent(Protocol):
+    """What the pages ask of this machine's node agent."""
+
+    def health(self) -> Mapping[str, Any]: ...
+
+    def route(self, environment: str) -> Mapping[str, Any] | None: ...
+
+    def log(self, instance: str, *, offset: int, limit: int) -> Mapping[str, Any]: ...
+
+
+class Streams:
+    """Bounds how many readers follow a live log at once: each costs a query per look."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+
+    def enter(self) -> None:
+        """Take a place. Raises TooManyStreamsError when there is none."""
+        with self._lock:
+            if self._open >= _MOST_STREAMS:
+                raise TooManyStreamsError(
+                    f"{_MOST_STREAMS} readers follow live logs already.",
+                    next_step="Close some of those pages, or read the log with `?follow=false`.",
+                )
+            self._open += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._lock:
+            self._open -= 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """One server's parts. `reader_tenant` names the tenant that a reader without a login sees on loopback."""
+
+    settings: Settings
+    db: Database
+    register: Register
+    agent: Agent
+    hosts: Hosts
+    reader_tenant: str
+    streams: Streams = field(default_factory=Streams)
+    _tenants: dict[str, UUID] = field(default_factory=dict)
+
+    def reader_tenant_id(self) -> UUID:
+        """The id of that tenant. Raises NoTenantError while the database has none such."""
+        known = self._tenants.get(self.reader_tenant) or _tenant_id(self.db, self.reader_tenant)
+        if known is None:
+            raise NoTenantError(
+                f"The database has no tenant {self.reader_tenant!r} yet.",
+                next_step="Start the platform with `prodsprints up`, which creates it.",
+            )
+        self._tenants[self.reader_tenant] = known
+        return known
+
+
+def site(request: Request) -> Site:
+    """The site that `request` came to."""
+    return cast(Site, request.app.state.site)
+
+
+@patient
+def _tenant_id(db: Database, name: str) -> UUID | None:
+    with db.auth() as connection:
+        row = connection.execute("select id from tenants where name = %s", [name]).fetchone()
+    return None if row is None else UUID(str(row["id"]))
