@@ -109,7 +109,7 @@ def _skeleton(run: Run) -> str:
     )
     run.fencing_token = int(token or 0)
     for name in _STEPS:
-        perform(run, name, lambda run: Outcome("done", "Nothing to do."))
+        perform(run, name, lambda _: Outcome("done", "Nothing to do."))
     dispatch.let_go(
         run.db,
         run.release.tenant_id,

@@ -15,6 +15,13 @@ class NotRunningError(ProdSprintsError):
     http_status = 503
 
 
+class NothingRunsError(ProdSprintsError):
+    """There is no release under way that could be stopped or promoted."""
+
+    code = "cli/nothing-runs"
+    http_status = 409
+
+
 class AlreadyRunningError(ProdSprintsError):
     """A platform runs on this home already."""
 
@@ -86,8 +93,7 @@ class ApiError(ProdSprintsError):
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
         super().__init__(
-            str(problem.get("title") or "The platform refused."),
-            why=str(problem.get("detail") or ""),
+            str(problem.get("detail") or problem.get("title") or "The platform refused."),
             next_step=str(problem.get("next_step") or "`prodsprints status` shows how things stand."),
         )
         self.problem = dict(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import sys
@@ -38,13 +39,14 @@ def problem(error: ProdSprintsError) -> dict[str, Any]:
     """`error` as an RFC 9457 problem, with the exit code it leads to."""
     if isinstance(error, ApiError):
         return {"exit_code": int(ExitCode.FAILED), **error.problem}
+    title = (inspect.getdoc(type(error)) or error.code).splitlines()[0].rstrip(".")
     return {
         "type": f"urn:prodsprints:{error.code}",
-        "title": _redactor().text(error.what),
+        "title": title,
         "status": error.http_status,
-        "detail": _redactor().text(error.why),
-        "next_step": _redactor().text(error.next_step),
+        "detail": _redactor().text(" ".join(part for part in (error.what, error.why) if part)),
         "code": error.code,
+        "next_step": _redactor().text(error.next_step),
         "exit_code": int(error.exit_code),
     }
 

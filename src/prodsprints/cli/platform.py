@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from prodsprints.cli.errors import ApiError, MissingTokenError, NotRunningError
+from prodsprints.cli.errors import ApiError, MissingTokenError, NothingRunsError, NotRunningError
 from prodsprints.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Platform:
         return self._request("GET", path, params=given)
 
     def post(self, path: str, body: Json | None = None) -> Json:
-        """The answer to a POST below /v1. Raises MissingTokenError, NotRunningError, ApiError."""
+        """The answer to a POST below /v1. Raises MissingTokenError, NothingRunsError, NotRunningError, ApiError."""
         if not self._token:
             raise MissingTokenError(
                 f"There is no token for the tenant {self._tenant!r} on this machine.",
@@ -60,6 +60,24 @@ class Platform:
             )
         answer: Json = self._request("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid4())})
         return answer
+
+    def environments(self) -> list[Json]:
+        """Every environment of the tenant."""
+        return list(_items(self.get("/environments")))
+
+    def releases(self, *, environment_id: str | None = None, limit: int = 20) -> list[Json]:
+        """The newest releases first."""
+        return list(_items(self.get("/releases", environment=environment_id, limit=limit)))
+
+    def running_release(self, environment: Json) -> Json:
+        """The release that is under way or waits in `environment`. Raises NothingRunsError."""
+        for release in reversed(self.releases(environment_id=environment["id"])):
+            if release["status"] in {"queued", "running"}:
+                return release
+        raise NothingRunsError(
+            f"No release is under way in {environment['project']}/{environment['name']}.",
+            next_step="`prodsprints status` shows what was released.",
+        )
 
     def events(self, release_id: str) -> Iterator[Json]:
         """The live log of a release from its first line to its end, over as many connections as it takes."""
@@ -149,6 +167,11 @@ def token_file(settings: Settings, tenant: str) -> Path:
     return settings.home / "secrets" / ("api-token" if tenant == "default" else f"api-token.{tenant}")
 
 
+def _items(answer: Any) -> list[Json]:
+    items: list[Json] = answer["items"]
+    return items
+
+
 _IN_FLIGHT = "web/idempotency-in-flight"
 
 
@@ -160,10 +183,10 @@ def _problem(response: httpx.Response) -> Json:
     if isinstance(document, dict) and "title" in document:
         return document
     return {
-        "title": f"The platform answered {response.status_code} to {response.request.url.path}.",
+        "title": "Another program answers there",
         "status": response.status_code,
-        "detail": "It may be another program, or a newer or older version of ProdSprints.",
-        "next_step": "Check PRODSPRINTS_HOME and PRODSPRINTS_PORT.",
+        "detail": f"{response.request.url} answered {response.status_code}, and not as ProdSprints would.",
+        "next_step": "Check PRODSPRINTS_HOME and PRODSPRINTS_PORT, and what listens there.",
     }
 
 

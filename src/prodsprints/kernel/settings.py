@@ -21,19 +21,21 @@ class Settings:
     """The effective settings of one machine.
 
     `home` holds all data; one running platform per home. `database_url` is set when the user brings a PostgreSQL of
-    their own, otherwise the embedded server below `home` is used. `node` names this machine in releases and leases.
+    their own, otherwise the embedded server below `home` is used; `admin_database_url` is a role on it that may
+    create the databases of released applications, where `database_url` may not. `node` names this machine in releases and leases.
     `host` and `port` are where the API and the pages listen; everything but loopback asks for a login to read.
     """
 
     home: Path
     database_url: str | None
+    admin_database_url: str | None
     node: str
     host: str
     port: int
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-        """Read `PRODSPRINTS_HOME`, `_DATABASE_URL`, `_NODE`, `_HOST` and `_PORT`.
+        """Read `PRODSPRINTS_HOME`, `_DATABASE_URL`, `_ADMIN_DATABASE_URL`, `_NODE`, `_HOST` and `_PORT`.
 
         Raises UsageError when one of them cannot be meant as it stands.
         """
@@ -47,6 +49,7 @@ class Settings:
         return Settings(
             home=home.expanduser().absolute(),
             database_url=env.get("PRODSPRINTS_DATABASE_URL") or None,
+            admin_database_url=env.get("PRODSPRINTS_ADMIN_DATABASE_URL") or None,
             node=env.get("PRODSPRINTS_NODE") or socket.gethostname(),
             host=env.get("PRODSPRINTS_HOST") or "127.0.0.1",
             port=int(port),

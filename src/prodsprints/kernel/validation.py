@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
@@ -69,10 +70,10 @@ def _sentence(details: ErrorDetails, path: Keys, schema: Mapping[str, Any]) -> s
         return f"`{name}` is {shown}; it should be {expected}{nearest(str(value), words) or '.'}"
     if kind == "value_error":
         return f"`{name}` {details['ctx']['error']}"
-    wish = _WISHES.get(kind) or details["msg"].partition(" should ")[2] or details["msg"]
-    if details["loc"][-1] == "[key]":
+    wish = details["msg"].partition(" should ")[2] or details["msg"]
+    if "[key]" in details["loc"]:
         return f"the key `{name}` should {wish}."
-    return f"`{name}` is {_shown(value)}; it should {wish}."
+    return f"`{name}` is {_kind(value) if kind in _WISHES else _shown(value)}; it should {_WISHES.get(kind, wish)}."
 
 
 def _dotted(path: Keys) -> str:
@@ -81,11 +82,15 @@ def _dotted(path: Keys) -> str:
 
 
 def _shown(value: Any) -> str:
-    # never the contents of a text: it may be a secret in the wrong place
-    for kind, words in ((bool, str(value).lower()), (str, "a text"), (dict, "a mapping"), (list, "a list")):
-        if isinstance(value, kind):
-            return words
-    return "empty" if value is None else str(value)[:_LONGEST_SHOWN]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value)[:_LONGEST_SHOWN] if is_number else _kind(value)
+
+
+def _kind(value: Any) -> str:
+    # never what a text or a number of the wrong type says: it may be a secret in the wrong place
+    kinds = {bool: str(value).lower(), str: "a text", int: "a number", float: "a number", date: "a date"}
+    kinds |= {dict: "keys with values", list: "a list", type(None): "empty"}
+    return kinds.get(type(value), "something else")
 
 
 def _keys_at(schema: Mapping[str, Any], path: Keys) -> list[str]:

@@ -92,8 +92,10 @@ def _validated(adapter: TypeAdapter[T], source: documents.Document) -> T:
 def _with_owners(value: Any) -> Any:
     # a mitigation belongs to the owner of its risk unless it names another
     match value:
-        case {"owner": owner, "mitigations": [*rows]}:
-            return {**value, "mitigations": [{"owner": owner, **row} if isinstance(row, dict) else row for row in rows]}
+        case {"mitigations": [*rows], **rest}:
+            owner = rest.get("owner")
+            inherited = owner if isinstance(owner, str) else "nobody"  # what is wrong with it is said once, of the risk
+            return {**rest, "mitigations": [{"owner": inherited, **r} if isinstance(r, dict) else r for r in rows]}
     return value
 
 

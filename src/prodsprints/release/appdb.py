@@ -1,8 +1,8 @@
-"""A database for each environment of an application: one role that runs it, one that migrates it, and no way to contract.
+"""A database for each environment of an application: one role runs it, one migrates it, and neither can contract it.
 
-Migrations are expand-only, whatever tool writes them: an event trigger compares the catalogue after every statement with
-what was there when the migration began, and refuses what a running older version could miss (a table or column dropped,
-renamed, retyped or made NOT NULL). Rollback therefore never needs a downgrade.
+Migrations are expand-only, whatever tool writes them: an event trigger compares the catalogue after every statement
+with what was there when the migration began, and refuses what a running older version could miss (a table or column
+dropped, renamed, retyped or made NOT NULL). Rollback therefore never needs a downgrade.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _refusals() -> Iterator[None]:
         raise ApplicationDatabaseError(
             "The application wants a PostgreSQL database, and we may not create one on yours.",
             why=str(error.diag.message_primary),
-            next_step="Set PRODSPRINTS_ADMIN_DATABASE_URL to a role that may create databases, roles and event triggers.",
+            next_step="Set PRODSPRINTS_ADMIN_DATABASE_URL to a role that may create databases, roles, event triggers.",
         ) from None
     except psycopg.OperationalError as error:
         raise ApplicationDatabaseError(

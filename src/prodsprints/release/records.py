@@ -106,7 +106,8 @@ from environments e join projects p on p.id = e.project_id
 
 _RELEASE = """
 select r.tenant_id, r.id, r.environment_id, p.name as project, e.name as environment, r.number, r.kind, r.status,
-       r.repository, r.commit, r.label, r.digest, r.requested_by, r.node, r.fencing_token, r.worker, r.options, r.reason, r.figures,
+       r.repository, r.commit, r.label, r.digest, r.requested_by, r.node, r.fencing_token, r.worker, r.options,
+       r.reason, r.figures,
        r.abort_requested_at, r.promote_requested_at, r.created_at, r.started_at, r.finished_at
 from releases r join environments e on e.id = r.environment_id join projects p on p.id = e.project_id
 """
@@ -128,7 +129,10 @@ def ensure_environment(
             ).fetchone()
         )["id"]
         connection.execute(
-            "insert into environments (project_id, name, node) values (%s, %s, %s) on conflict (project_id, name) do nothing",
+            """
+            insert into environments (project_id, name, node) values (%s, %s, %s)
+            on conflict (project_id, name) do nothing
+            """,
             [project_id, environment, node],
         )
         row = connection.execute(
@@ -174,8 +178,8 @@ def add(
             """
             insert into releases
               (id, environment_id, number, kind, repository, commit, label, digest, requested_by, node, options)
-            select %(id)s, %(environment)s, coalesce(max(number), 0) + 1, %(kind)s, %(repository)s, %(commit)s, %(label)s,
-                   %(digest)s, %(requested_by)s, %(node)s, %(options)s
+            select %(id)s, %(environment)s, coalesce(max(number), 0) + 1, %(kind)s, %(repository)s, %(commit)s,
+                   %(label)s, %(digest)s, %(requested_by)s, %(node)s, %(options)s
             from releases where environment_id = %(environment)s
             on conflict (id) do nothing
             """,
@@ -345,7 +349,8 @@ def finish(
     with db.tenant(release.tenant_id) as connection:
         connection.execute(
             """
-            update releases set status = %s, reason = %s, figures = figures || %s, finished_at = coalesce(finished_at, now())
+            update releases set status = %s, reason = %s, figures = figures || %s,
+                   finished_at = coalesce(finished_at, now())
             where id = %s and status in ('queued', 'running')
             """,
             [status, reason, Jsonb(figures), release.id],

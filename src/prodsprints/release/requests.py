@@ -41,7 +41,7 @@ def request_release(
     if strategy is not None and strategy not in _STRATEGIES:
         raise UsageError(f"There is no strategy {strategy!r}.", next_step=f"Use one of: {', '.join(_STRATEGIES)}.")
     found = source.resolve(path, ref)
-    settings = committed_config(found)
+    settings = committed_config(found).for_environment(environment)
     target = records.ensure_environment(
         db,
         tenant_id,
@@ -63,7 +63,7 @@ def request_release(
     )
 
 
-def request_rollback(db: Database, tenant_id: UUID, *, actor: str, environment: Environment, id: UUID) -> Release:
+def request_rollback(db: Database, *, actor: str, environment: Environment, id: UUID) -> Release:
     """Queue a rollback to the version that was kept before the current one. Raises NothingToRollBackError."""
     earlier = records.previous(db, environment)
     if earlier is None:
@@ -141,7 +141,7 @@ def _name(kind: str, name: str) -> str:
         raise UsageError(
             f"{name!r} is no name for a {kind}.",
             why="Names are up to 40 lower-case letters, digits and hyphens.",
-            next_step=f"Give one with --{'env' if kind == 'environment' else 'project'}, or as `name:` in {CONFIG_FILE}.",
+            next_step="Give another with --env." if kind == "environment" else f"Set `name:` in {CONFIG_FILE}.",
         )
     return name
 

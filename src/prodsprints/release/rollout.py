@@ -65,7 +65,7 @@ def keep(run: Run) -> Outcome:
 
 
 def roll_back(run: Run) -> Outcome:
-    """Let the version that served before serve every request again, and stop the new one. Nothing was lost: it was warm."""
+    """Let the version that served before serve every request again, and stop the new one."""
     new = run.release.id.hex
     old = [arm for arm in _arms(run) if arm.instance != new] or _current(run)
     if old:
@@ -165,7 +165,7 @@ class _Canary:
         elif self._run.promote_requested():
             summary = f"Promoted by hand before the verdict. {verdict.sentence}"
             return Outcome("done", summary, {**_figures(verdict), "decision": "keep", "promoted": True})
-        elif seconds > self._plan.timeout_seconds:
+        elif seconds > self._plan.timeout:
             why = f"{verdict.sentence} Send it more traffic, or release with `--strategy direct`."
         else:
             return None
@@ -221,7 +221,7 @@ class _Canary:
 
     def _report(self, verdict: Verdict, tick: Tick) -> None:
         said = (
-            f"{tick.weight:g} %: {verdict.canary.label} {verdict.canary.errors} of {verdict.canary.requests} with an error, "
+            f"{tick.weight:g} %: {verdict.canary.label} erred on {verdict.canary.errors} of {verdict.canary.requests}, "
             f"{verdict.stable.label} {verdict.stable.errors} of {verdict.stable.requests}; {verdict.decision}"
         )
         self._run.say(said, "tick", **_figures(verdict), weight=tick.weight, at=tick.at)

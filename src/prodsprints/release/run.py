@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
@@ -21,6 +22,7 @@ from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import FencedError
 
 _log = logging.getLogger(__name__)
+_FLUSH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,20 @@ class Run:
         """Make what was said visible."""
         self._log.flush()
 
+    def paced(self) -> Callable[[], None]:
+        """A flush that does its work at most twice a second, for loops that say much."""
+        last = clock.monotonic()
+
+        def flush() -> None:
+            nonlocal last
+            if clock.monotonic() - last >= _FLUSH_SECONDS:
+                self.flush()
+                last = clock.monotonic()
+
+        return flush
+
     def check(self) -> None:
-        """Raise AbortRequestedError when somebody wants this release to stop, FencedError when it is not ours anymore."""
+        """Raise AbortRequestedError when somebody wants this release to stop."""
         flags = _flags(self.db, self)
         if flags["aborted"]:
             raise AbortRequestedError("Somebody asked for this release to stop.", next_step="Release again when ready.")

@@ -39,7 +39,7 @@ class Tick:
     """What both arms answered since the tick before.
 
     `at` is the tick's end in seconds since the rollout began, `weight` the canary's share of the route in per cent.
-    Count a request when it is answered, so that its error falls into the same tick. Errors are 5xx and resets.
+    Count a request when it is answered, so that its error falls into the same tick.
     """
 
     at: float

@@ -27,7 +27,7 @@ def release(run: Run) -> Status:
     ):
         outcome = perform(run, name, body)
         if not outcome.passed:
-            return record(run, _stopped(run, outcome), outcome, serves=False)
+            return record(run, _stopped(outcome), outcome, serves=False)
     rolled = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run)))
     if rolled.passed and rolled.detail["decision"] == "keep":
         kept = perform(run, "keep", rollout.keep)
@@ -81,7 +81,7 @@ _POSITIONS = {
 }
 
 
-def _stopped(run: Run, outcome: Outcome) -> Status:
+def _stopped(outcome: Outcome) -> Status:
     if outcome.detail.get("code") == "release/aborted":
         return "aborted"
     return "refused" if outcome.status == "refused" else "failed"

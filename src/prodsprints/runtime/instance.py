@@ -57,14 +57,18 @@ class Instance:
         """Supervise from now on: adopt the app if it runs, else start it."""
         self._task = asyncio.create_task(self._supervise(), name=f"instance {self.record.id}")
 
-    async def end(self, drained: Callable[[], Awaitable[str]], *, keep: bool = False) -> None:
+    def end(self, drained: Callable[[], Awaitable[str]], *, keep: bool = False) -> Awaitable[None]:
         """Wait for `drained`, then end the app, bounded at each step; a second caller joins the first.
 
-        `keep` leaves the directory and the wish to run, for the next start of the node.
+        It counts as stopping at once, and goes on although its caller goes away. `keep` leaves the directory and the
+        wish to run, for the next start of the node.
         """
         if self._stop is None:
+            self.record.wanted = keep
+            if not self.record.final:
+                self.record.state = "stopping"
             self._stop = asyncio.create_task(self._end(drained, keep), name=f"end of {self.record.id}")
-        await asyncio.shield(self._stop)
+        return asyncio.shield(self._stop)
 
     async def leave(self) -> None:
         """Stop supervising and let the app run on."""
@@ -163,11 +167,11 @@ class Instance:
             reason = f"Given up after {_RESTARTS} restarts within {_RESTARTS_WINDOW_SECONDS:g} s. {reason}"
         worked = self.record.state in {"healthy", "unhealthy"} and not self._serves
         self.record.wanted = False
+        self._remember_dropped()
         await self._set("exited" if worked else "failed", reason, exit_code=end.exit_code, pid=None)
         await asyncio.to_thread(self._around.workspace.remove)
 
     async def _end(self, drained: Callable[[], Awaitable[str]], keep: bool) -> None:
-        self.record.wanted = keep
         if not self.record.final:
             await self._set("stopping", "Waiting for the requests under way.")
         told = await drained()
@@ -177,6 +181,7 @@ class Instance:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._remember_dropped()
         if self.record.final:
             await self._set("stopped", self.record.reason)
         else:
@@ -184,6 +189,10 @@ class Instance:
             await self._set("stopped", reason, exit_code=last.exit_code if last else None, pid=None)
         if not keep:
             await asyncio.to_thread(self._around.workspace.remove)
+
+    def _remember_dropped(self) -> None:
+        if (last := keeper.status(self._around.workspace)) is not None:
+            self.record.dropped_lines = last.dropped_lines
 
     async def _set(self, state: str, reason: str, **values: object) -> None:
         record = self.record

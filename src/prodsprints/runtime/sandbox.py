@@ -261,8 +261,10 @@ def _wrapped(bwrap: str, confinement: Confinement, inner: Sequence[str]) -> list
     options = ["--die-with-parent", "--unshare-pid", "--unshare-ipc"]
     if not confinement.network:
         options.append("--unshare-net")
+    if os.geteuid() == 0:
+        options += ["--cap-drop", "ALL"]
     if confinement.user is not None:  # root inside only long enough to become that user
-        options += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     for directory in map(Path, _SYSTEM):
         if directory.is_symlink():
             options += ["--symlink", str(directory.readlink()), str(directory)]

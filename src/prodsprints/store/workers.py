@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from prodsprints.store import leases
-from prodsprints.store.database import Database, one, patient
+from prodsprints.store.database import Connection, Database, one, patient
 from prodsprints.store.errors import DatabaseUnavailableError
 
 HEARTBEAT_SECONDS = 0.5
@@ -80,7 +80,7 @@ def alive(db: Database) -> int:
     return int(one(row)["alive"])
 
 
-def _reap(connection: leases.Connection) -> None:
+def _reap(connection: Connection) -> None:
     """Declare the silent dead, by the database's clock only: the machines' clocks may differ."""
     reaped = connection.execute(
         """

@@ -80,7 +80,7 @@ _HOW = (
 )
 
 # Both schemes only describe themselves in the OpenAPI document; `reading` and `changing` decide.
-_DESCRIBED = [Depends(HTTPBearer(auto_error=False)), Depends(APIKeyCookie(name=SESSION_COOKIE, auto_error=False))]
+DESCRIBED = [Depends(HTTPBearer(auto_error=False)), Depends(APIKeyCookie(name=SESSION_COOKIE, auto_error=False))]
 
 Reading = Annotated[Caller, Depends(reading)]
 Changing = Annotated[Caller, Depends(changing)]

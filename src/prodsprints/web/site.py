@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 from uuid import UUID
@@ -30,26 +31,30 @@ class Agent(Protocol):
 
 
 class Streams:
-    """Bounds how many readers follow a live log at once: each costs a query per look."""
+    """Counts who follows a live log, to bound it: each reader costs a query per look."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = 0
 
-    def enter(self) -> None:
-        """Take a place. Raises TooManyStreamsError when there is none."""
-        with self._lock:
-            if self._open >= _MOST_STREAMS:
-                raise TooManyStreamsError(
-                    f"{_MOST_STREAMS} readers follow live logs already.",
-                    next_step="Close some of those pages, or read the log with `?follow=false`.",
-                )
-            self._open += 1
+    def refuse_when_full(self) -> None:
+        """Raises TooManyStreamsError when as many read as one server serves."""
+        if self._open >= _MOST_STREAMS:
+            raise TooManyStreamsError(
+                f"{self._open} readers follow live logs already.",
+                next_step="Close some of those pages, or read the log with `?follow=false`.",
+            )
 
-    def leave(self) -> None:
-        """Give the place back."""
+    @contextmanager
+    def reader(self) -> Iterator[None]:
+        """One reader, for as long as it reads."""
         with self._lock:
-            self._open -= 1
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,10 @@ class _Build:
             return {}
         report = self.work / "tmp" / f"{target.name}.json"
         pinned = ["-c", str(self.work / constraints)] if (self.work / constraints).stat().st_size else []
-        argv = [
-            str(self.interpreter.executable), "-I", "-S", str(self.work / "pip" / "pip"), *_PIP, "--target", str(target), "--report", str(report), *pinned, *wanted
-        ]  # fmt: skip
+        # -S: what happens to be installed beside the interpreter must not take part in pip's decisions.
+        installer = (str(self.interpreter.executable), "-I", "-S", str(self.work / "pip" / "pip"))
+        where = ("--target", str(target), "--report", str(report))
+        argv = [*installer, *_PIP, *where, *pinned, *wanted]
         done = sandbox.run(
             argv,
             cwd=self.work / "tree",

@@ -18,11 +18,11 @@ class Workload:
     label: str
     digest: str
     rootfs: Path
+    readable: tuple[Path, ...]
     workdir: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     prepare: tuple[tuple[str, ...], ...]
-    secrets: tuple[str, ...]
     health_path: str
     health_any: bool
 

@@ -1,0 +1,33 @@
+"""`prodsprints unlock`: take a stuck lease on an environment away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prodsprints.cli import options
+from prodsprints.cli.output import Output
+from prodsprints.cli.platform import Platform
+
+
+@click.command("unlock")
+@click.option("--force", is_flag=True, help="Also from a holder that is alive; its release is fenced off and fails.")
+@options.env
+@options.project
+@options.tenant
+@options.as_json
+def command(force: bool, environment: str | None, project: str | None, platform: Platform, out: Output) -> None:
+    """Take the lease on an environment away, so that the next release can begin.
+
+    A dead holder's lease ends by itself within seconds. Exit code 5: the holder is alive, and --force was not given.
+
+    \b
+    Example: prodsprints unlock --project shop --force
+    """
+    from prodsprints.cli.choosing import choose
+
+    chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
+    answer = platform.post(f"/environments/{chosen['id']}/unlock", {"force": force})
+    out.line("unlock", answer)
+    out.say(f"{chosen['project']}/{chosen['name']} is unlocked.")

@@ -1,0 +1,1 @@
+"""Everything of one machine, started in order, watched, and stopped in order: for `prodsprints up`."""

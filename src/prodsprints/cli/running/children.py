@@ -1,0 +1,145 @@
+"""The platform's own processes: started with a clean environment, restarted when they end, stopped in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prodsprints.kernel.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 0.1
+_SETTLED_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 5.0
+_STOP_SECONDS = 15.0
+
+# What a child may know of our environment. The index and proxy settings are the user's; dependencies are built with them.
+_PASSED_ON = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR",
+    "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "PGPASSFILE",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of process: the verb that runs it, and where the lifeline to us is, if it must end with us.
+
+    `adopted` says whether one that an earlier `up` left is doing this job already.
+    """
+
+    name: str
+    lifeline: bool
+    adopted: Callable[[], bool] = lambda: False
+
+
+class Child:
+    """Keeps one process of a role running until it is told to stop; a process that keeps ending is started ever later."""
+
+    def __init__(self, role: Role, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._role = role
+        self._log_file = settings.home / "logs" / f"{role.name}.log"
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=role.name, daemon=True)
+
+    def start(self) -> None:
+        """Start it, unless one is there; from then on it is watched."""
+        if not self._role.adopted():
+            self._launch()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it in an orderly way, harder if it takes too long, and do not start it again."""
+        self.forget()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._close_lifeline()
+
+    def forget(self) -> None:
+        """Do not start it again; somebody else ends it."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        pause, began = 0.0, time.monotonic()
+        while not self._stop.wait(_WATCH_SECONDS):
+            if self._runs():
+                continue
+            lived = time.monotonic() - began
+            pause = 0.0 if lived > _SETTLED_SECONDS else min(max(2 * pause, 0.2), _LONGEST_PAUSE_SECONDS)
+            _log.warning("%s ended; starting it again%s", self._role.name, f" in {pause:.1f} s" if pause else "")
+            if self._stop.wait(pause):
+                return
+            self._launch()
+            began = time.monotonic()
+
+    def _runs(self) -> bool:
+        if self._process is not None and self._process.poll() is None:
+            return True
+        return self._role.adopted()
+
+    def _launch(self) -> None:
+        self._close_lifeline()
+        inherited: tuple[int, ...] = ()
+        environment = dict(self._environment)
+        if self._role.lifeline:
+            end, self._lifeline = os.pipe()
+            inherited = (end,)
+            environment[LIFELINE] = str(end)
+        try:
+            with self._log_file.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "prodsprints.cli.main", self._role.name],
+                    env=environment,
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=inherited,
+                    start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the others in order
+                )
+        except OSError as error:
+            _log.warning("%s cannot be started: %s", self._role.name, error.strerror)
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+
+    def _close_lifeline(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def environment(settings: Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a child: our settings, spelled out, and the few things of the user's that it may know."""
+    given = os.environ if own is None else own
+    passed = {name: value for name, value in given.items() if name in _PASSED_ON or name.startswith("PIP_")}
+    ours = {
+        "PRODSPRINTS_HOME": str(settings.home),
+        "PRODSPRINTS_NODE": settings.node,
+        "PRODSPRINTS_HOST": settings.host,
+        "PRODSPRINTS_PORT": str(settings.port),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if settings.database_url is not None:
+        ours["PRODSPRINTS_DATABASE_URL"] = settings.database_url
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", **passed, **ours}

@@ -1,0 +1,1 @@
+"""The /v1 API: one module for each thing it speaks about."""
