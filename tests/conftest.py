@@ -16,6 +16,8 @@ from prodsprints.store.database import Database
 from prodsprints.store.embedded import LOGIN, EmbeddedPostgres
 from prodsprints.store.migrate import migrate
 
+pytest_plugins = ["support_places", "support_images"]
+
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:

@@ -22,7 +22,9 @@ def choose(environments: Sequence[Json], *, project: str | None, directory: Path
     if len(fitting) == 1:
         return fitting[0]
     if not environments:
-        raise NoSuchEnvironmentError("Nothing was released yet.", next_step="`prodsprints release PATH` releases a repository.")
+        raise NoSuchEnvironmentError(
+            "Nothing was released yet.", next_step="`prodsprints release PATH` releases a repository."
+        )
     known = ", ".join(sorted(f"{entry['project']}/{entry['name']}" for entry in environments))
     wanted = f"{project or '…'}/{name or 'production'}"
     if fitting:

@@ -40,8 +40,9 @@ env = click.option(
     "--env", "environment", default=None, metavar="NAME", help="The environment; `production` if none is named."
 )
 project = click.option(
-    "--project", default=None, metavar="NAME", help="The project; by default the one whose repository this directory is."
+    "--project",
+    default=None,
+    metavar="NAME",
+    help="The project; by default the one whose repository this directory is.",
 )
-repository = click.argument(
-    "path", type=click.Path(path_type=Path), default=".", callback=absolute, metavar="[PATH]"
-)
+repository = click.argument("path", type=click.Path(path_type=Path), default=".", callback=absolute, metavar="[PATH]")

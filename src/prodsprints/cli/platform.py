@@ -119,7 +119,9 @@ class Platform:
                 if time.monotonic() > deadline:
                     raise self._nobody() from error
             else:
-                in_flight = response.status_code == httpx.codes.CONFLICT and _problem(response).get("code") == _IN_FLIGHT
+                in_flight = (
+                    response.status_code == httpx.codes.CONFLICT and _problem(response).get("code") == _IN_FLIGHT
+                )
                 if not in_flight or time.monotonic() > deadline:
                     break
             time.sleep(_RETRY_SECONDS)

@@ -21,9 +21,10 @@ class Settings:
     """The effective settings of one machine.
 
     `home` holds all data; one running platform per home. `database_url` is set when the user brings a PostgreSQL of
-    their own, otherwise the embedded server below `home` is used; `admin_database_url` is a role on it that may
-    create the databases of released applications, where `database_url` may not. `node` names this machine in releases and leases.
-    `host` and `port` are where the API and the pages listen; everything but loopback asks for a login to read.
+    their own, otherwise the embedded server below `home` is used. `admin_database_url` is a role on the same server
+    that may create the databases of released applications, where that of `database_url` may not. `node` names this
+    machine in releases and leases. `host` and `port` are where the API and the pages listen; everything but loopback
+    asks for a login to read.
     """
 
     home: Path

@@ -9,8 +9,9 @@ from prodsprints.release import records
 from prodsprints.release.config import Rollout
 from prodsprints.release.errors import AbortRequestedError, RolloutError
 from prodsprints.release.run import Outcome, Run
-from prodsprints.release.targets import Arm, Counted, Instance, Workload
+from prodsprints.release.targets import Counted, Instance, Workload
 from prodsprints.release.verdict import Judge, Policy, Tick, Verdict
+from prodsprints.runtime.values import Arm
 
 TICK_SECONDS = 1.0
 _POLL_SECONDS = 0.1

@@ -1,4 +1,4 @@
-"""The node agent as a process: `python -m prodsprints.runtime.agent`, one per home, stopped without touching what runs."""
+"""The node agent as a process, `python -m prodsprints.runtime.agent`: one per home; its end touches nothing it runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -22,7 +23,7 @@ from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime import lifeline
 from prodsprints.runtime.api import application
-from prodsprints.runtime.errors import AgentRunning, StorageFailed
+from prodsprints.runtime.errors import AgentRunningError, StorageError
 from prodsprints.runtime.node import Node, Ports
 from prodsprints.runtime.ports import PortRange
 
@@ -59,10 +60,9 @@ async def _serve(settings: Settings, ports: Ports) -> None:
         ws="none",
     )
     server = _Server(config)
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    lifeline.watch(lambda: loop.call_soon_threadsafe(lambda: setattr(server, "should_exit", True)))
+        asyncio.get_running_loop().add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+    lifeline.watch(lambda: setattr(server, "should_exit", True))
     listening = _listen(settings.node_socket)
     try:
         await server.serve(sockets=[listening])
@@ -78,11 +78,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _run(work: object) -> None:
+def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
-        import uvloop  # noqa: PLC0415 - used where it is present
+        import uvloop  # used where it is present
     except ImportError:
-        asyncio.run(work)  # type: ignore[arg-type]
+        asyncio.run(work)
     else:
         uvloop.run(work)
 
@@ -93,7 +93,7 @@ def _only_agent(settings: Settings) -> Iterator[None]:
         _directories(settings)
         lock = os.open(settings.home / "run" / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StorageFailed(
+        raise StorageError(
             f"The node agent cannot use {settings.home}: {error.strerror} ({error.filename}).",
             next_step="Set PRODSPRINTS_HOME to a directory that it may write to.",
         ) from None
@@ -101,7 +101,7 @@ def _only_agent(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AgentRunning(
+            raise AgentRunningError(
                 f"A node agent (pid {held.read(20).strip() or 'unknown'}) already runs for {settings.home}.",
                 why="Two of them would fight over the same apps and ports.",
                 next_step="Use that one, or set PRODSPRINTS_HOME to another directory.",

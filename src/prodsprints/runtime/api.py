@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.runtime import values
-from prodsprints.runtime.errors import InvalidRequest, NotFound, StorageFailed, problem
+from prodsprints.runtime.errors import InvalidRequestError, NotFoundError, StorageError, problem
 from prodsprints.runtime.node import Node
 
 _MAX_BODY_BYTES = 1024**2
@@ -107,13 +107,13 @@ async def _body(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MAX_BODY_BYTES:
-            raise InvalidRequest("The request's body is larger than 1 MiB.", next_step="Send less.")
+            raise InvalidRequestError("The request's body is larger than 1 MiB.", next_step="Send less.")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise InvalidRequest("The request's body is no JSON object.", next_step="Send one.")
+        raise InvalidRequestError("The request's body is no JSON object.", next_step="Send one.")
     return document
 
 
@@ -132,7 +132,7 @@ def _query_token(request: Request) -> int:
 def _query_number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.removeprefix("-").isdecimal() or len(text) > 18:
-        raise InvalidRequest(f"{name}={text[:40]!r} is no whole number.", next_step="Give one.")
+        raise InvalidRequestError(f"{name}={text[:40]!r} is no whole number.", next_step="Give one.")
     return int(text)
 
 
@@ -144,7 +144,7 @@ async def _our_error(_: Request, error: Exception) -> Response:
 async def _storage_error(request: Request, error: Exception) -> Response:
     return await _our_error(
         request,
-        StorageFailed(f"This machine refused: {error}.", next_step="Free disk space, memory or files, and try again."),
+        StorageError(f"This machine refused: {error}.", next_step="Free disk space, memory or files, and try again."),
     )
 
 
@@ -152,5 +152,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     where = f"{request.method} {request.url.path[:200]}"
     return await _our_error(
-        request, NotFound(f"The node agent does not know {where}: {error.detail}.", next_step="Use its client.")
+        request, NotFoundError(f"The node agent does not know {where}: {error.detail}.", next_step="Use its client.")
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsprints.kernel.settings import Settings
-from prodsprints.runtime.errors import AgentUnreachable, InstanceNotReady, from_problem
+from prodsprints.runtime.errors import AgentUnreachableError, InstanceNotReadyError, from_problem
 from prodsprints.runtime.values import FINAL_STATES, Arm, InstanceSpec
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ class NodeHealth:
 class NodeAgent:
     """Calls to this machine's node agent. Safe to share among threads.
 
-    Every method raises AgentUnreachable when nobody answers, and the agent's own errors as they are (StaleToken,
-    NotFound, …; see runtime/errors.py).
+    Every method raises AgentUnreachableError when nobody answers, and the agent's own errors as they are
+    (StaleTokenError, NotFoundError, …; see runtime/errors.py).
     """
 
     def __init__(self, settings: Settings) -> None:
-        import httpx  # noqa: PLC0415 - 60 ms that only who calls pays
+        import httpx  # 60 ms that only who calls pays
 
         self._socket = settings.node_socket
         self._client = httpx.Client(
@@ -149,14 +149,14 @@ class NodeAgent:
         return InstanceState(**self._call("GET", f"/instances/{instance}"))
 
     def wait_healthy(self, instance: str, timeout_seconds: float) -> InstanceState:
-        """Wait until the instance is healthy. Raises InstanceNotReady, with the agent's reason, when it will not be."""
+        """Wait until the instance is healthy. Raises InstanceNotReadyError, with the agent's reason, if it is not."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             found = self.instance(instance)
             if found.state == "healthy":
                 return found
             if found.state in FINAL_STATES or time.monotonic() > deadline:
-                raise InstanceNotReady(
+                raise InstanceNotReadyError(
                     f"The instance {instance} ({found.label}) is {found.state}.",
                     why=found.reason,
                     next_step=f"Look at its output: prodsprints logs ({found.label}).",
@@ -177,7 +177,7 @@ class NodeAgent:
         return RouteChange(**self._call("PUT", f"/routes/{environment}", body, timeout_seconds=2 * _TIMEOUT_SECONDS))
 
     def route(self, environment: str) -> RouteState:
-        """The environment's route. Raises NotFound when it has none."""
+        """The environment's route. Raises NotFoundError when it has none."""
         found = self._call("GET", f"/routes/{environment}")
         return RouteState(**{**found, "arms": tuple(Arm(**arm) for arm in found["arms"])})
 
@@ -201,13 +201,13 @@ class NodeAgent:
     def _call(
         self, method: str, path: str, body: Any = None, *, timeout_seconds: float = _TIMEOUT_SECONDS
     ) -> dict[str, Any]:
-        import httpx  # noqa: PLC0415
+        import httpx
 
         try:
             answer = self._answer(method, path, body, timeout_seconds)
             document = answer.json() if answer.content else {}
         except (httpx.HTTPError, ValueError) as error:
-            raise AgentUnreachable(
+            raise AgentUnreachableError(
                 "This machine's node agent does not answer.",
                 why=f"{type(error).__name__} on {self._socket}: {error}.",
                 next_step="Start it: prodsprints up (or prodsprints node). Apps and routes go on meanwhile.",

@@ -1,4 +1,4 @@
-"""Envoy as the node agent keeps it: one process, adopted or started, told by files, and believed only once it shows them."""
+"""Envoy as the node agent keeps it: adopted or started, told by files, believed only once it shows their versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from prodsprints.kernel import clock, files
 from prodsprints.runtime import envoy_config, platform
 from prodsprints.runtime.envoy_admin import Counters, EnvoyAdmin
-from prodsprints.runtime.errors import EnvoyFailed, StorageFailed
+from prodsprints.runtime.errors import EnvoyError, StorageError
 from prodsprints.runtime.processes import Identity, listening_ports, wait_gone
 from prodsprints.runtime.state import State
 from prodsprints.runtime.values import Arm
@@ -63,7 +63,7 @@ class Envoy:
         self._write("listeners.json", [envoy_config.listener(port, self._directory) for port in sorted(routes)])
 
     async def start(self) -> None:
-        """Adopt the Envoy of the last agent if it is ours and of the same base, else start one; watch it from now on."""
+        """Adopt the Envoy of the last agent if it is ours and of the same base, else start one; then watch it."""
         base = self._base()
         if not (self.alive and self._state.envoy_base == base and await self._answers()):
             await self.stop()
@@ -130,7 +130,7 @@ class Envoy:
             if generation == self._state.generation:
                 return generation, found
             last = "Envoy was just started again"
-        raise EnvoyFailed("Envoy does not tell its counters.", why=f"{last}.", next_step="Try again in a second.")
+        raise EnvoyError("Envoy does not tell its counters.", why=f"{last}.", next_step="Try again in a second.")
 
     async def listening(self) -> list[int]:
         """The ports that Envoy really has: one that is taken is missing."""
@@ -146,7 +146,7 @@ class Envoy:
             version = self._write(name, resources, again=again)
             try:
                 await self._confirm(source, version, refused)
-            except EnvoyFailed as error:
+            except EnvoyError as error:
                 if error.refused:  # the old configuration is in force: keep it across Envoy's next start, too
                     self._write(name, before)
                 raise
@@ -186,7 +186,7 @@ class Envoy:
             if shown == version:
                 return
             if refused_before is not None and refused > refused_before:
-                raise EnvoyFailed(
+                raise EnvoyError(
                     "Envoy refused the new configuration.",
                     why=f"It keeps the old one. Its log says: {self._last_words()}",
                     next_step=f"See {self._log}; requests go where they went before.",
@@ -194,7 +194,7 @@ class Envoy:
                 )
             last = f"it shows version {shown or 'none'} of {source}"
             await asyncio.sleep(_CONFIRM_POLL_SECONDS)
-        raise EnvoyFailed(
+        raise EnvoyError(
             f"Envoy did not take the new configuration within {_CONFIRM_SECONDS:g} s.",
             why=f"Version {version} was written, but {last}.",
             next_step=f"See {self._log}. Asking for the same again is safe.",
@@ -205,6 +205,10 @@ class Envoy:
         await self._save()
         # The last one's socket: what it held ended with it, and a connection to it must not look like an answer.
         self._socket.unlink(missing_ok=True)
+        self._state.envoy = await asyncio.to_thread(self._begin)
+        await self._save()
+
+    def _begin(self) -> Identity | None:
         process = subprocess.Popen(
             self._command(),
             cwd="/",
@@ -214,8 +218,7 @@ class Envoy:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._state.envoy = Identity.of(process.pid)
-        await self._save()
+        return Identity.of(process.pid)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -228,7 +231,7 @@ class Envoy:
                 quick_deaths = quick_deaths + 1 if now - started < _QUICK_DEATH_SECONDS else 0
                 if quick_deaths > 1:
                     await asyncio.sleep(min(0.25 * 2 ** (quick_deaths - 2), _MAX_BACKOFF_SECONDS))
-                with contextlib.suppress(StorageFailed, OSError):  # tried again in a moment
+                with contextlib.suppress(StorageError, OSError):  # tried again in a moment
                     await self._spawn()
                 started = answered = probed = loop.time()
             elif now - probed > _PROBE_SECONDS:
@@ -283,7 +286,7 @@ class Envoy:
             # Not flushed to disk: after a power cut it is written anew from the state.
             files.replace(path, json.dumps(document).encode(), durable=False)
         except OSError as error:
-            raise StorageFailed(
+            raise StorageError(
                 f"Envoy's file {path} cannot be written: {error.strerror}.",
                 why="Requests go where they went before.",
                 next_step="Free some disk space and try again.",

@@ -19,6 +19,7 @@ _IDLE_REQUEST_SECONDS = 60
 
 _CORE = "type.googleapis.com/envoy.config"
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_MONITORS = f"{_EXTENSIONS}.resource_monitors"
 
 
 def bootstrap(directory: Path, admin_socket: Path) -> dict[str, Any]:
@@ -36,14 +37,14 @@ def bootstrap(directory: Path, admin_socket: Path) -> dict[str, Any]:
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
-                        "@type": f"{_EXTENSIONS}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                        "@type": f"{_MONITORS}.downstream_connections.v3.DownstreamConnectionsConfig",
                         "max_active_downstream_connections": _MAX_CONNECTIONS,
                     },
                 },
                 {
                     "name": "envoy.resource_monitors.fixed_heap",
                     "typed_config": {
-                        "@type": f"{_EXTENSIONS}.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                        "@type": f"{_MONITORS}.fixed_heap.v3.FixedHeapConfig",
                         "max_heap_size_bytes": _MAX_HEAP_BYTES,
                     },
                 },

@@ -8,7 +8,7 @@ from typing import Any
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 
 
-class PlatformUnsupported(ProdSprintsError):
+class PlatformUnsupportedError(ProdSprintsError):
     """This operating system cannot run the embedded Envoy, or its package is missing."""
 
     code = "runtime/platform-unsupported"
@@ -16,14 +16,14 @@ class PlatformUnsupported(ProdSprintsError):
     http_status = 501
 
 
-class AgentUnreachable(ProdSprintsError):
+class AgentUnreachableError(ProdSprintsError):
     """Nobody answers on the node agent's socket."""
 
     code = "runtime/agent-unreachable"
     http_status = 503
 
 
-class AgentRunning(ProdSprintsError):
+class AgentRunningError(ProdSprintsError):
     """A second node agent was started for one home."""
 
     code = "runtime/agent-running"
@@ -31,13 +31,13 @@ class AgentRunning(ProdSprintsError):
     http_status = 409
 
 
-class StateCorrupt(ProdSprintsError):
+class StateCorruptError(ProdSprintsError):
     """The node agent's own file cannot be read back."""
 
     code = "runtime/state-corrupt"
 
 
-class InvalidRequest(ProdSprintsError):
+class InvalidRequestError(ProdSprintsError):
     """The request itself is wrong."""
 
     code = "runtime/invalid-request"
@@ -45,7 +45,7 @@ class InvalidRequest(ProdSprintsError):
     http_status = 422
 
 
-class StaleToken(ProdSprintsError):
+class StaleTokenError(ProdSprintsError):
     """Somebody with a higher fencing token already acted on this environment."""
 
     code = "runtime/stale-token"
@@ -53,49 +53,49 @@ class StaleToken(ProdSprintsError):
     http_status = 409
 
 
-class InstanceConflict(ProdSprintsError):
+class InstanceConflictError(ProdSprintsError):
     """The instance exists with another specification, or is in a state that forbids this."""
 
     code = "runtime/instance-conflict"
     http_status = 409
 
 
-class InstanceNotReady(ProdSprintsError):
+class InstanceNotReadyError(ProdSprintsError):
     """A route was to send requests to an instance that cannot answer them."""
 
     code = "runtime/instance-not-ready"
     http_status = 409
 
 
-class NotFound(ProdSprintsError):
+class NotFoundError(ProdSprintsError):
     """No such instance or route on this node."""
 
     code = "runtime/not-found"
     http_status = 404
 
 
-class TooMany(ProdSprintsError):
+class TooManyError(ProdSprintsError):
     """A bound of this node is reached."""
 
     code = "runtime/too-many"
     http_status = 429
 
 
-class PortTaken(ProdSprintsError):
+class PortTakenError(ProdSprintsError):
     """The environment's port, or every port of the range, belongs to somebody else."""
 
     code = "runtime/port-taken"
     http_status = 409
 
 
-class StorageFailed(ProdSprintsError):
+class StorageError(ProdSprintsError):
     """The disk refused: full, read-only, or not ours."""
 
     code = "runtime/storage-failed"
     http_status = 507
 
 
-class EnvoyFailed(ProdSprintsError):
+class EnvoyError(ProdSprintsError):
     """Envoy does not run, or did not take a configuration; `refused` when it looked at it and said no."""
 
     code = "runtime/envoy-failed"
@@ -109,15 +109,15 @@ class EnvoyFailed(ProdSprintsError):
 _BY_CODE: dict[str, type[ProdSprintsError]] = {
     kind.code: kind
     for kind in (
-        InvalidRequest,
-        StaleToken,
-        InstanceConflict,
-        InstanceNotReady,
-        NotFound,
-        TooMany,
-        PortTaken,
-        StorageFailed,
-        EnvoyFailed,
+        InvalidRequestError,
+        StaleTokenError,
+        InstanceConflictError,
+        InstanceNotReadyError,
+        NotFoundError,
+        TooManyError,
+        PortTakenError,
+        StorageError,
+        EnvoyError,
     )
 }
 
@@ -136,7 +136,7 @@ def problem(error: ProdSprintsError) -> dict[str, Any]:
 
 def from_problem(document: Mapping[str, Any]) -> ProdSprintsError:
     """The error that `problem` described, of the same class where it is one of ours."""
-    kind = _BY_CODE.get(str(document.get("code")), EnvoyFailed)
+    kind = _BY_CODE.get(str(document.get("code")), EnvoyError)
     return kind(
         str(document.get("title") or "The node agent refused."),
         why=str(document.get("detail") or ""),

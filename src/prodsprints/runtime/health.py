@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import dataclass
 
 _TIMEOUT_SECONDS = 5.0
+_REST_SECONDS = 0.1
 _MAX_READS = 16
 
 
@@ -46,10 +47,11 @@ async def _ask(port: int, path: str) -> Answer:
             return Answer(None, f"what listens on port {port} does not speak HTTP")
         status = int(line[1])
         # Read on: a server that finds its answer unread logs a broken pipe at every check.
-        with contextlib.suppress(OSError):
-            for _ in range(_MAX_READS):
-                if not await reader.read(16_384):
-                    break
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_REST_SECONDS):
+                for _ in range(_MAX_READS):
+                    if not await reader.read(16_384):
+                        break
         return Answer(status, f"GET {path} answered {status}")
     finally:
         writer.close()

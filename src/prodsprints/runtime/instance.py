@@ -27,7 +27,7 @@ _BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an instance needs of its node: its place, a port (the old one if free), whether a route names it, whom to tell."""
+    """What an instance needs of its node: its place, a port (the old one if free), whether a route names it, an ear."""
 
     workspace: Workspace
     port: Callable[[int], int]

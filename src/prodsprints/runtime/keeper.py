@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prodsprints.runtime import processes
-from prodsprints.runtime.errors import StorageFailed
+from prodsprints.runtime.errors import StorageError
 from prodsprints.runtime.processes import Identity
 from prodsprints.runtime.sandbox import base_python
 from prodsprints.runtime.workspace import Workspace
@@ -67,7 +68,7 @@ def status(workspace: Workspace) -> Status | None:
 
 
 async def start(workspace: Workspace, orders: dict[str, Any]) -> Status:
-    """Start a shim with `orders`; returns what it says once it has begun. Raises StorageFailed when it cannot."""
+    """Start a shim with `orders`; returns what it says once it has begun. Raises StorageError when it cannot."""
     process = await asyncio.to_thread(_spawn, orders)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _BEGIN_SECONDS
@@ -80,7 +81,7 @@ async def start(workspace: Workspace, orders: dict[str, Any]) -> Status:
             break
         await asyncio.sleep(_POLL_SECONDS)
     process.kill()
-    raise StorageFailed(
+    raise StorageError(
         "The app's shim could not begin.",
         why=f"It could not write {workspace.status_file}, or this machine has no process or memory left.",
         next_step="Free some disk space or memory, then release again.",
@@ -94,10 +95,10 @@ async def stop(workspace: Workspace, grace_seconds: float) -> Status | None:
         return last
     family = await asyncio.to_thread(_family, last)
     last.shim.signal(signal.SIGTERM)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + grace_seconds + _KILL_SECONDS
-    while last.shim.alive() and loop.time() < deadline:
-        await asyncio.sleep(_POLL_SECONDS)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_seconds + _KILL_SECONDS):
+            while last.shim.alive():  # noqa: ASYNC110 - nobody tells us: it may be another agent's child
+                await asyncio.sleep(_POLL_SECONDS)
     processes.kill(family)  # what left the app's process group, and a shim that hangs
     return status(workspace)
 

@@ -8,6 +8,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import prodsprints
@@ -15,7 +16,7 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime import keeper, logs
 from prodsprints.runtime.envoy import Envoy
-from prodsprints.runtime.errors import EnvoyFailed, InstanceConflict, NotFound, TooMany
+from prodsprints.runtime.errors import EnvoyError, InstanceConflictError, NotFoundError, TooManyError
 from prodsprints.runtime.instance import Instance, Surroundings
 from prodsprints.runtime.ports import PortRange
 from prodsprints.runtime.state import InstanceRecord, StateFile
@@ -65,7 +66,7 @@ class Node:
                     record.state, record.reason, record.pid = "starting", "The node was started again.", None
                 instance.begin()
             elif not record.final:
-                instance.end(lambda name=record.id: self._traffic.drained(name))
+                instance.end(partial(self._traffic.drained, record.id))
         await self._traffic.start()
 
     async def leave(self) -> None:
@@ -110,7 +111,7 @@ class Node:
             record = self._state.instances.get(name)
             if record is not None and record.state != "stopped":
                 if record.spec != spec:
-                    raise InstanceConflict(
+                    raise InstanceConflictError(
                         f"The instance {name} exists with another specification.",
                         next_step="Choose another id, or delete it first.",
                     )
@@ -138,15 +139,15 @@ class Node:
             await self._file.save()
             arm = self._traffic.arm(environment, name)
             if arm is not None and arm.weight:
-                raise InstanceConflict(
+                raise InstanceConflictError(
                     f"The instance {name} still gets requests.",
                     next_step="Route them to another instance first, or delete the environment's route.",
                 )
             if arm is not None:
                 await self._traffic.drop_arm(environment, name)
-            ending = self._instances[name].end(lambda: self._traffic.drained(name))
+            ending = self._instances[name].end(partial(self._traffic.drained, name))
         await ending
-        with contextlib.suppress(EnvoyFailed):  # told again with the next change
+        with contextlib.suppress(EnvoyError):  # told again with the next change
             await self._traffic.tell_clusters()
         return record.view()
 
@@ -187,7 +188,7 @@ class Node:
 
     def _record(self, name: str) -> InstanceRecord:
         if name not in self._state.instances:
-            raise NotFound(f"There is no instance {name} here.", next_step="Look for it on the node that runs it.")
+            raise NotFoundError(f"There is no instance {name} here.", next_step="Look for it on the node that runs it.")
         return self._state.instances[name]
 
     def _instance(self, record: InstanceRecord) -> Instance:
@@ -198,7 +199,7 @@ class Node:
             await self._file.save()
             if record.port != told_port:
                 told_port = record.port
-                with contextlib.suppress(EnvoyFailed):  # it reads the file when it is back
+                with contextlib.suppress(EnvoyError):  # it reads the file when it is back
                     await self._traffic.tell_clusters()
 
         around = Surroundings(
@@ -219,7 +220,7 @@ class Node:
     def _make_room(self) -> None:
         ended = sorted((record for record in self._state.instances.values() if record.final), key=lambda r: r.since)
         if len(self._state.instances) - len(ended) >= _MAX_INSTANCES:
-            raise TooMany(f"This node runs {_MAX_INSTANCES} instances.", next_step="Delete some of them first.")
+            raise TooManyError(f"This node runs {_MAX_INSTANCES} instances.", next_step="Delete some of them first.")
         named = self._traffic.named()
         for record in ended[:-_KEPT_ENDED]:
             if record.id not in named:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from prodsprints.runtime.errors import InvalidRequest, PortTaken
+from prodsprints.runtime.errors import InvalidRequestError, PortTakenError
 
 
 @dataclass
@@ -23,7 +23,7 @@ class PortRange:
         """Read `18000-18999`."""
         first, _, last = text.partition("-")
         if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
-            raise InvalidRequest(f"{text!r} is no range of ports.", next_step="Write it as 18000-18999.")
+            raise InvalidRequestError(f"{text!r} is no range of ports.", next_step="Write it as 18000-18999.")
         return PortRange(int(first), int(last))
 
     def keep_or_choose(self, port: int, taken: Collection[int]) -> int:
@@ -31,14 +31,14 @@ class PortRange:
         return port if self.first <= port <= self.last and free(port) else self.choose(taken)
 
     def choose(self, taken: Collection[int]) -> int:
-        """A free port that is not in `taken`. Raises PortTaken when there is none."""
+        """A free port that is not in `taken`. Raises PortTakenError when there is none."""
         size = self.last - self.first + 1
         for step in range(size):
             port = self.first + (self._next + step) % size
             if port not in taken and free(port):
                 self._next = (port - self.first + 1) % size
                 return port
-        raise PortTaken(
+        raise PortTakenError(
             f"No port from {self.first} to {self.last} is free.",
             next_step="Stop what uses them, or give the node agent another range.",
         )

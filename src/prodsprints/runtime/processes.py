@@ -1,4 +1,4 @@
-"""Processes by identity: a pid only together with the moment its process started, so that a recycled pid is never ours."""
+"""Processes by identity: a pid together with the moment its process started, so that a recycled pid is never ours."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def listening_ports(processes: Iterable[Identity]) -> list[int]:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             for connection in psutil.Process(process.pid).net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN:
+                if connection.status == psutil.CONN_LISTEN and connection.laddr:
                     ports.add(connection.laddr.port)
     return sorted(ports)
 
@@ -95,8 +95,8 @@ def who_listens(port: int) -> str:
     """Who has `port`, as a person would look for it: "python3 (pid 412)", or "another process"."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            taken = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            if taken and connection.pid is not None:
+            here = connection.laddr.port if connection.laddr else None
+            if here == port and connection.status == psutil.CONN_LISTEN and connection.pid is not None:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return "another process"
 

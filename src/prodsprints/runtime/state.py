@@ -1,4 +1,4 @@
-"""What the node agent must know again after it was killed: one JSON file, replaced whole, readable by its owner only."""
+"""What the node agent must know again after it was killed: one JSON file, replaced whole, for its owner's eyes only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prodsprints.kernel import clock, files
-from prodsprints.runtime.errors import StateCorrupt, StorageFailed
+from prodsprints.runtime.errors import StateCorruptError, StorageError
 from prodsprints.runtime.processes import Identity
 from prodsprints.runtime.values import FINAL_STATES, STATES, Arm, InstanceSpec
 
@@ -76,7 +76,7 @@ class StateFile:
         self.state = State()
 
     def load(self) -> State:
-        """The state as last saved; empty when there is none yet. Raises StateCorrupt, and leaves the file alone."""
+        """The state as last saved; empty when there is none yet. Raises StateCorruptError, leaving the file alone."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
@@ -84,15 +84,15 @@ class StateFile:
         try:
             self.state = _parse(json.loads(content))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StateCorrupt(
+            raise StateCorruptError(
                 f"The node agent's state {self._path} cannot be read: {type(error).__name__}: {error}.",
                 why="Apps and Envoy that run go on as they are; nothing was stopped or overwritten.",
-                next_step=f"Put back a copy of it, or begin empty and release again: mv {self._path} {self._path}.aside",
+                next_step=f"Put back a copy, or begin empty and release again: mv {self._path} {self._path}.aside",
             ) from None
         return self.state
 
     async def save(self) -> None:
-        """Write the state durably. Raises StorageFailed, with the old state still on disk."""
+        """Write the state durably. Raises StorageError, with the old state still on disk."""
         # A caller that is cancelled must not leave a write behind that overtakes the next one.
         await asyncio.shield(asyncio.ensure_future(self._write()))
 
@@ -102,7 +102,7 @@ class StateFile:
             try:
                 await asyncio.to_thread(files.replace, self._path, content, mode=0o600)
             except OSError as error:
-                raise StorageFailed(
+                raise StorageError(
                     f"The node agent's state cannot be written: {error.strerror}.",
                     why=f"Nothing was changed. The file is {self._path}.",
                     next_step="Free some disk space, or mount it writable, and try again.",

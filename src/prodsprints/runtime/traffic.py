@@ -10,7 +10,14 @@ from typing import Any
 
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.runtime.envoy import Envoy
-from prodsprints.runtime.errors import EnvoyFailed, InstanceNotReady, NotFound, PortTaken, StaleToken, TooMany
+from prodsprints.runtime.errors import (
+    EnvoyError,
+    InstanceNotReadyError,
+    NotFoundError,
+    PortTakenError,
+    StaleTokenError,
+    TooManyError,
+)
 from prodsprints.runtime.ports import PortRange, free
 from prodsprints.runtime.processes import who_listens
 from prodsprints.runtime.state import EnvironmentRecord, State
@@ -31,7 +38,7 @@ class Traffic:
         self._ports = ports
         self._save = save
         self._clusters = asyncio.Lock()
-        self._problems: dict[str, PortTaken] = {}
+        self._problems: dict[str, PortTakenError] = {}
         self._tending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -55,7 +62,7 @@ class Traffic:
         """Refuse who was overtaken. The caller saves before it acts."""
         record = self._environment(environment)
         if token < record.token:
-            raise StaleToken(
+            raise StaleTokenError(
                 f"The fencing token {token} of {environment} is stale.",
                 why=f"Somebody who got the lease later already acted with {record.token}.",
                 next_step="Stop: this work is not yours any more.",
@@ -75,7 +82,7 @@ class Traffic:
         """The environment's port and arms."""
         record = self._state.environments.get(environment)
         if record is None or not record.arms:
-            raise NotFound(f"The environment {environment} has no route here.", next_step="Release it first.")
+            raise NotFoundError(f"The environment {environment} has no route here.", next_step="Release it first.")
         problem = self._problems.get(environment)
         return {
             "environment": environment,
@@ -100,7 +107,7 @@ class Traffic:
             if before:
                 return await self._envoy.set_route(port, arms), port
             return await self._envoy.add_route(list(self._routed()), port, arms), port
-        except EnvoyFailed as error:
+        except EnvoyError as error:
             if error.refused:  # what was in force still is; a time-out in contrast is made good when Envoy is back
                 record.arms = before
                 await self._save()
@@ -132,7 +139,7 @@ class Traffic:
         while True:
             try:
                 _, found = await self._envoy.counters([instance])
-            except EnvoyFailed:  # without Envoy nothing is under way
+            except EnvoyError:  # without Envoy nothing is under way
                 return ""
             # Twice: a request that was divided just before the route changed may not count yet.
             quiet = quiet + 1 if found[instance].active == 0 else 0
@@ -145,11 +152,11 @@ class Traffic:
     def _check_ready(self, environment: str, arm: Arm) -> None:
         record = self._state.instances.get(arm.instance)
         if record is None or record.spec.environment != environment:
-            raise NotFound(
+            raise NotFoundError(
                 f"The environment {environment} has no instance {arm.instance}.", next_step="Put the instance first."
             )
         if arm.weight and (record.final or record.state == "stopping" or not record.ever_healthy):
-            raise InstanceNotReady(
+            raise InstanceNotReadyError(
                 f"The instance {arm.instance} is {record.state}; it gets no requests.",
                 why=record.reason,
                 next_step="Wait until it is healthy, or route to another instance.",
@@ -166,7 +173,7 @@ class Traffic:
     def _environment(self, environment: str) -> EnvironmentRecord:
         if environment not in self._state.environments:
             if len(self._state.environments) >= _MAX_ENVIRONMENTS:
-                raise TooMany(
+                raise TooManyError(
                     f"This node has {_MAX_ENVIRONMENTS} environments.", next_step="Use another node for further ones."
                 )
             self._state.environments[environment] = EnvironmentRecord()
@@ -190,7 +197,7 @@ class Traffic:
                 await self._take_back_ports()
 
     async def _take_back_ports(self) -> None:
-        """Notice that Envoy lacks an environment's port because somebody else had it, and take it as soon as it is free."""
+        """Notice that Envoy lacks an environment's port since somebody else has it, and take it once it is free."""
         generation = self._state.generation
         present = await self._envoy.listening()
         routed = {key: record.port for key, record in self._state.environments.items() if record.arms and record.port}
@@ -206,8 +213,8 @@ class Traffic:
             await self._envoy.set_listeners(list(routed.values()), again=True)
 
 
-def _taken(port: int) -> PortTaken:
-    return PortTaken(
+def _taken(port: int) -> PortTakenError:
+    return PortTakenError(
         f"The environment's port {port} is taken by {who_listens(port)}.",
         why="The port is the environment's for good: its clients know it.",
         next_step="Stop that program; the node takes the port back by itself.",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prodsprints.runtime.errors import InvalidRequest
+from prodsprints.runtime.errors import InvalidRequestError
 
 STATES = ("starting", "healthy", "unhealthy", "exited", "failed", "stopping", "stopped")
 FINAL_STATES = frozenset({"exited", "failed", "stopped"})
@@ -54,7 +54,7 @@ class InstanceSpec:
 
     @staticmethod
     def parse(document: Mapping[str, Any]) -> InstanceSpec:
-        """Check a request's body. Raises InvalidRequest for what cannot be meant."""
+        """Check a request's body. Raises InvalidRequestError for what cannot be meant."""
         known = set(InstanceSpec.__dataclass_fields__) | {"fencing_token"}
         if unknown := sorted(set(document) - known):
             raise _invalid(f"unknown key {unknown[0]!r}", f"Known keys: {', '.join(sorted(known))}.")
@@ -96,7 +96,7 @@ class Arm:
 
 
 def parse_arms(document: Any) -> tuple[Arm, ...]:
-    """The arms of a route. Raises InvalidRequest unless their weights are whole percents that sum to 100."""
+    """The arms of a route. Raises InvalidRequestError unless their weights are whole percents that sum to 100."""
     if not isinstance(document, list) or not 1 <= len(document) <= _MAX_ARMS:
         raise _invalid(f"arms is no list of 1 to {_MAX_ARMS} entries", "List each instance with its weight.")
     arms = []
@@ -186,5 +186,5 @@ def _number(document: Mapping[str, Any], key: str, default: float, low: float, h
     return value
 
 
-def _invalid(what: str, next_step: str) -> InvalidRequest:
-    return InvalidRequest(f"This cannot be run: {what}.", next_step=next_step)
+def _invalid(what: str, next_step: str) -> InvalidRequestError:
+    return InvalidRequestError(f"This cannot be run: {what}.", next_step=next_step)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from prodsprints.kernel import redaction
 from prodsprints.runtime import sandbox
-from prodsprints.runtime.errors import StorageFailed
+from prodsprints.runtime.errors import StorageError
 from prodsprints.runtime.values import InstanceSpec
 
 _MAX_FILES = 100_000
@@ -60,7 +60,7 @@ class Workspace:
                 sandbox.give(draft, user)
                 draft.rename(self.app)
         except OSError as error:
-            raise StorageFailed(
+            raise StorageError(
                 f"The instance's directory {self.root} cannot be made: {error.strerror} ({error.filename}).",
                 next_step="Free some disk space or correct the permissions, then release again.",
             ) from None
@@ -146,7 +146,7 @@ def _copy(source: Path, target: Path) -> None:
                 continue
             size += origin.stat().st_size
             if files > _MAX_FILES or size > _MAX_BYTES:
-                raise StorageFailed(
+                raise StorageError(
                     f"The code to run has more than {_MAX_FILES:,} files or {_MAX_BYTES >> 30} GiB.",
                     why="Each instance gets a writable copy of its own.",
                     next_step="Keep data and build products out of the repository.",

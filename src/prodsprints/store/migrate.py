@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from prodsprints.store.address import Address
-from prodsprints.store.errors import DatabaseVersionError
+from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError
+
+_VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 def migrate(admin: Address, *, login_role: str) -> str:
@@ -27,15 +29,42 @@ def migrate(admin: Address, *, login_role: str) -> str:
         found = revision(connection)
         known = {entry.revision for entry in script.walk_revisions()}
         if found is not None and found not in known:
-            raise DatabaseVersionError(
-                f"The database is at schema revision {found}, which this version of ProdSprints does not know.",
-                why=f"It was used by a newer version; this one knows revisions up to {head}.",
-                next_step="Update ProdSprints to that version, or point it at another database.",
-            )
+            raise _newer(found, str(head))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         _grant(connection, login_role)
     return str(head)
+
+
+def check(address: Address) -> None:
+    """Refuse a database whose schema is not exactly this code's; for processes that may not migrate.
+
+    Raises DatabaseVersionError, DatabaseUnavailableError. Reads with psycopg only: Alembic would cost a page's process
+    25 MB for its whole life.
+    """
+    import psycopg
+
+    head = max(path.stem[1:5] for path in _VERSIONS.glob("r[0-9]*.py"))
+    try:
+        with psycopg.connect(address.conninfo, connect_timeout=5) as connection:
+            row = connection.execute("select max(version_num) from alembic_version").fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        row = None
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailableError(
+            f"PostgreSQL at {address} does not answer.",
+            why=str(error).strip().splitlines()[-1],
+            next_step="Check that it runs and that the address is right; `prodsprints up` starts the embedded one.",
+        ) from None
+    found = row[0] if row else None
+    if found == head:
+        return
+    if found is not None and found > head:
+        raise _newer(found, head)
+    raise DatabaseVersionError(
+        f"The database is at schema revision {found or 'none'}; this version of ProdSprints needs {head}.",
+        next_step="Run `prodsprints up` of this version once against it: it migrates.",
+    )
 
 
 def revision(connection: object) -> str | None:
@@ -59,3 +88,11 @@ def _grant(connection: object, login_role: str) -> None:
         f"grant select on alembic_version to {quoted}",
     ):
         connection.execute(sqlalchemy.text(statement))
+
+
+def _newer(found: str, head: str) -> DatabaseVersionError:
+    return DatabaseVersionError(
+        f"The database is at schema revision {found}, which this version of ProdSprints does not know.",
+        why=f"It was used by a newer version; this one knows revisions up to {head}.",
+        next_step="Update ProdSprints to that version, or point it at another database.",
+    )

@@ -14,7 +14,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Hosts:
-    """The host names and the port that belong to this server."""
+    """The host names and the port that belong to this server, and `address`, the one to print."""
 
     def __init__(self, settings: Settings) -> None:
         self._port = settings.port
@@ -23,6 +23,8 @@ class Hosts:
         self._any_literal = settings.host in _WILDCARDS
         if self._any_literal:
             self._names |= {socket.gethostname().lower(), settings.node.lower()}
+        name = "127.0.0.1" if self._any_literal else settings.host
+        self.address = f"http://[{name}]:{settings.port}" if ":" in name else f"http://{name}:{settings.port}"
         self.loopback_only = settings.host.lower() in _LOOPBACK
 
     def allows(self, host: str, scheme: str = "http") -> bool:

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import cast
 from uuid import UUID
 
 from starlette.requests import Request
 
 from prodsprints.kernel.settings import Settings
 from prodsprints.register.register import Register
+from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database, patient
 from prodsprints.web.errors import NoTenantError, TooManyStreamsError
 from prodsprints.web.hosts import Hosts
 
 _MOST_STREAMS = 64
-
-
-class Agent(Protocol):
-    """What the pages ask of this machine's node agent."""
-
-    def health(self) -> Mapping[str, Any]: ...
-
-    def route(self, environment: str) -> Mapping[str, Any] | None: ...
-
-    def log(self, instance: str, *, offset: int, limit: int) -> Mapping[str, Any]: ...
 
 
 class Streams:
@@ -64,7 +55,7 @@ class Site:
     settings: Settings
     db: Database
     register: Register
-    agent: Agent
+    agent: NodeAgent
     hosts: Hosts
     reader_tenant: str
     streams: Streams = field(default_factory=Streams)

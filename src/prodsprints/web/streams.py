@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import anyio
@@ -20,6 +21,9 @@ from prodsprints.web.site import Site
 _LOOK_SECONDS = 0.3
 _PING_SECONDS = 15
 _RETRY_MS = 1000
+
+DESCRIBED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+"""How a stream stands in the OpenAPI document."""
 
 
 def follow_release(here: Site, tenant_id: UUID, release_id: UUID, *, after: int) -> EventSourceResponse:

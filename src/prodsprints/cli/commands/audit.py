@@ -77,7 +77,13 @@ def rendered(found: Audit) -> list[RenderableType]:
         default = f" (as it stands: {question.options[0]})" if question.options else ""
         parts.append(Text(f"? {question.text}{default}  [{question.key}]", style="yellow"))
     for refusal in found.refusals:
-        where = f" ({refusal.file}:{refusal.line})" if refusal.file and refusal.line else f" ({refusal.file})" if refusal.file else ""
+        where = (
+            f" ({refusal.file}:{refusal.line})"
+            if refusal.file and refusal.line
+            else f" ({refusal.file})"
+            if refusal.file
+            else ""
+        )
         parts.append(Text(f"✗ {refusal.reason}{where}", style="red"))
         parts.append(Text(f"→ {refusal.next_step}"))
     return parts

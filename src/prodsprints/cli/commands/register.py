@@ -22,7 +22,11 @@ _risks = click.option(
 
 @click.group("register", invoke_without_command=True)
 @click.option(
-    "--svg", type=click.Path(path_type=Path), callback=options.absolute, metavar="FILE", help="Write the heat map there."
+    "--svg",
+    type=click.Path(path_type=Path),
+    callback=options.absolute,
+    metavar="FILE",
+    help="Write the heat map there.",
 )
 @_risks
 @options.as_json

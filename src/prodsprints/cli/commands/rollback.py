@@ -17,9 +17,7 @@ from prodsprints.cli.platform import Platform
 @options.project
 @options.tenant
 @options.as_json
-def command(
-    follow: bool, environment: str | None, project: str | None, platform: Platform, out: Output
-) -> int:
+def command(follow: bool, environment: str | None, project: str | None, platform: Platform, out: Output) -> int:
     """Let an environment serve the version before the current one again, from the image that is still there.
 
     The database is never downgraded: migrations only ever expand.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from prodsprints.kernel.settings import Settings
+from prodsprints.runtime import lifeline
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +31,16 @@ _PASSED_ON = frozenset({
 
 @dataclass(frozen=True)
 class Role:
-    """One kind of process: the verb that runs it, and where the lifeline to us is, if it must end with us.
+    """One kind of process. `name` is the verb that runs it; with a `lifeline` it ends when we do, however we end.
 
-    `adopted` says whether one that an earlier `up` left is doing this job already.
+    `adopted` says whether one that an earlier `up` left behind does the job already; `end` asks it to end where
+    SIGTERM means something else.
     """
 
     name: str
     lifeline: bool
     adopted: Callable[[], bool] = lambda: False
+    end: Callable[[], None] | None = None
 
 
 class Child:
@@ -62,22 +63,21 @@ class Child:
 
     def stop(self) -> None:
         """End it in an orderly way, harder if it takes too long, and do not start it again."""
-        self.forget()
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
         process = self._process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if self._role.end is not None:
+            self._role.end()
+        elif process is not None:
+            process.terminate()
+        if process is not None:
             try:
                 process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         self._close_lifeline()
-
-    def forget(self) -> None:
-        """Do not start it again; somebody else ends it."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
 
     def _watch(self) -> None:
         pause, began = 0.0, time.monotonic()
@@ -104,7 +104,7 @@ class Child:
         if self._role.lifeline:
             end, self._lifeline = os.pipe()
             inherited = (end,)
-            environment[LIFELINE] = str(end)
+            environment[lifeline.VARIABLE] = str(end)
         try:
             with self._log_file.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -142,4 +142,6 @@ def environment(settings: Settings, own: Mapping[str, str] | None = None) -> dic
     }
     if settings.database_url is not None:
         ours["PRODSPRINTS_DATABASE_URL"] = settings.database_url
+    if settings.admin_database_url is not None:
+        ours["PRODSPRINTS_ADMIN_DATABASE_URL"] = settings.admin_database_url
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **passed, **ours}

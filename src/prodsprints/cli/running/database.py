@@ -32,8 +32,9 @@ def bring_up_to_date(settings: Settings) -> None:
     if settings.database_url is None:
         migrate(embedded.EmbeddedPostgres(settings).admin_address(), login_role=embedded.LOGIN)
     else:
-        given = Address.parse(settings.database_url)
-        migrate(given, login_role=given.parts().get("user") or getpass.getuser())
+        given = Address.parse(settings.admin_database_url or settings.database_url)
+        login = Address.parse(settings.database_url).parts().get("user")
+        migrate(given, login_role=login or getpass.getuser())
 
 
 def ensure_access(settings: Settings) -> None:

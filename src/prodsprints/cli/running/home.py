@@ -26,7 +26,9 @@ class HomeLock:
         self._descriptor = -1
 
     def __enter__(self) -> HomeLock:
-        self._descriptor = os.open(self._settings.home / "run" / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(
+            self._settings.home / "run" / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -34,7 +36,9 @@ class HomeLock:
             raise self._taken() from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         address_file(self._settings).unlink(missing_ok=True)
         os.close(self._descriptor)
 
@@ -60,7 +64,7 @@ def prepare(settings: Settings) -> None:
     root = os.geteuid() == 0
     try:
         # As root PostgreSQL and the applications run as users of their own, who must be able to pass through.
-        for directory, mode in ((home, 0o711 if root else 0o700), (home / "run", 0o711), (home / "logs", 0o755)):
+        for directory, mode in ((home, 0o711 if root else 0o700), (home / "run", 0o700), (home / "logs", 0o700)):
             directory.mkdir(parents=True, exist_ok=True, mode=mode)
         files.replace(home / "run" / "probe", b"x" * 4096)
         (home / "run" / "probe").unlink()

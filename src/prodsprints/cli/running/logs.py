@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from prodsprints.kernel.redaction import Redactor
+from prodsprints.kernel.settings import Settings
 
 _MAX_BYTES = 8 * 1024**2
 _LOOK_SECONDS = 5.0
@@ -17,10 +18,15 @@ _LOOK_SECONDS = 5.0
 
 def configure(level: int = logging.INFO) -> None:
     """Send this process's log to stderr, each line with its time and without secrets."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _send_to(logging.StreamHandler(sys.stderr), level)
+
+
+def to_file(settings: Settings, name: str) -> None:
+    """Send this process's log to `<home>/logs/<name>.log`: its terminal is for people."""
+    directory = settings.home / "logs"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handler = logging.FileHandler(directory / f"{name}.log", encoding="utf-8")
+    _send_to(handler, logging.INFO)
 
 
 class Bounds:
@@ -56,6 +62,12 @@ class Bounds:
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
             self.apply()
+
+
+def _send_to(handler: logging.Handler, level: int) -> None:
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class _Redacting(logging.Formatter):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import errno
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from prodsprints.cli.platform import Platform, url
 from prodsprints.cli.running import children, database, home, logs
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
+from prodsprints.runtime import platform, processes
+from prodsprints.runtime.client import NodeAgent
 
 Say = Callable[[str], None]
 
@@ -22,7 +25,11 @@ _POLL_SECONDS = 0.05
 
 
 class Stack:
-    """One machine's platform. Use as a context: entering starts everything, leaving stops it in order."""
+    """One machine's platform, on a home that is prepared.
+
+    Use as a context, in the main thread: entering starts everything, leaving stops it in order and takes no more
+    signals meanwhile.
+    """
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings = settings
@@ -35,11 +42,8 @@ class Stack:
         return url(self._settings)
 
     def __enter__(self) -> Stack:
-        from prodsprints.runtime import platform
-
         settings = self._settings
         platform.check()
-        home.prepare(settings)
         try:
             lock = self._undo.enter_context(home.HomeLock(settings))
             _wait_for_port(settings)
@@ -56,6 +60,8 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # once is enough: the rest is seconds away
+            signal.signal(number, signal.SIG_IGN)
         self._undo.close()
 
     def _start_database(self) -> None:
@@ -70,29 +76,28 @@ class Stack:
 
     def _start_children(self) -> None:
         environment = children.environment(self._settings)
-        roles = (
-            children.Role("node", lifeline=False, adopted=lambda: _node_answers(self._settings)),
-            children.Role("worker", lifeline=True),
-            children.Role("web", lifeline=True),
-        )
-        for role in roles:
+        node = children.Role("node", lifeline=False, adopted=self._node_listens, end=self._end_node)
+        for role in (node, children.Role("worker", lifeline=True), children.Role("web", lifeline=True)):
             child = children.Child(role, self._settings, environment)
+            self._undo.callback(child.stop)
             child.start()
-            self._undo.callback(self._stop_node if role.name == "node" else child.stop, *([child] if role.name == "node" else []))
 
-    def _stop_node(self, child: children.Child) -> None:
-        child.forget()
-        with contextlib.suppress(ProdSprintsError):
-            _node(self._settings).shut_down()
-        child.stop()
+    def _node_listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._settings.node_socket)) == 0
+
+    def _end_node(self) -> None:
+        """End the applications and Envoy too; the next start brings back what served."""
+        with contextlib.suppress(ProdSprintsError), NodeAgent(self._settings) as node:
+            node.shut_down()
 
     def _wait_until_ready(self) -> None:
-        platform = Platform(self._settings)
+        api = Platform(self._settings)
         deadline = time.monotonic() + _READY_SECONDS
         announced = False
         while True:
             try:
-                health = platform.get("/health")
+                health = api.get("/health")
             except ProdSprintsError as error:
                 health, last = {}, str(error)
             else:
@@ -100,7 +105,7 @@ class Stack:
                 if not announced:
                     self._say(f"Dashboard: {self.address}")
                     announced = True
-                if health["workers"] and _node_answers(self._settings):
+                if health["workers"] and self._node_listens():
                     return
             if time.monotonic() > deadline:
                 raise StartFailedError(
@@ -121,8 +126,6 @@ def _wait_for_port(settings: Settings) -> None:
 
 
 def _refusal(settings: Settings) -> ProdSprintsError | None:
-    from prodsprints.runtime import processes
-
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -25,17 +25,11 @@ UNSUPPORTED = {
     "falcon.asgi.App": "Falcon", "robyn.Robyn": "Robyn", "streamlit": "Streamlit", "gradio.Blocks": "Gradio",
     "dash.Dash": "Dash",
 }  # fmt: skip
-_FACTORY_NAMES = {
-    "create_app": 12,
-    "make_app": 12,
-    "build_app": 10,
-    "get_app": 10,
-    "app_factory": 10,
-    "get_application": 10,
-}
+_FACTORY_NAMES = {"create_app": 12, "make_app": 12, "build_app": 10, "get_app": 10, "app_factory": 10}
 _OBJECT_NAMES = {"app": 12, "application": 11, "api": 6, "server": 4}
 _FILE_NAMES = {
-    "main": 9, "asgi": 9, "wsgi": 10, "app": 8, "application": 7, "server": 7, "__init__": 6, "api": 5, "web": 5, "run": 4,
+    "wsgi": 10, "main": 9, "asgi": 9, "app": 8, "application": 7, "server": 7, "__init__": 6, "api": 5, "web": 5,
+    "run": 4,
 }  # fmt: skip
 _COMMAND_FILES = (
     "Dockerfile", "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml", "Makefile", "render.yaml",

@@ -58,7 +58,7 @@ def project(files: Files, modules: Modules) -> Django | None:
 
 
 def _entry(modules: Modules, root: str) -> tuple[Module | None, bool]:
-    """The module that holds `application`: WSGI where there is one, since that is what most projects are tested with."""
+    """The module that holds `application`: WSGI where there is one, which most projects are tested with."""
     for name, is_asgi in (("get_wsgi_application", False), ("get_asgi_application", True)):
         for module in modules:
             below = not root or module.file.startswith(f"{root}/")

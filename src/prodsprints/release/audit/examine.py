@@ -122,8 +122,10 @@ def _serving(evidence: _Evidence, config: ReleaseConfig | None) -> servers.Servi
         return refusal
     if web is not None:
         return servers.from_procfile(web, evidence.apps, evidence.django, evidence.packages)
-    if refusal := monorepo(evidence.files, evidence.bases, evidence.apps, evidence.django):
-        return refusal
+    return monorepo(evidence.files, evidence.bases, evidence.apps, evidence.django) or _by_code(evidence)
+
+
+def _by_code(evidence: _Evidence) -> servers.Serving | Refusal:
     if evidence.django and evidence.django.server:
         return servers.for_django(evidence.django, evidence.packages)
     if evidence.apps:

@@ -1,4 +1,4 @@
-"""Each way in which a repository says what it needs: pip, PEP 621, Poetry, PDM, uv, Pipenv, setuptools; for `packages`."""
+"""The ways in which a repository says what it needs: pip, PEP 621, Poetry, Pipenv, setuptools; for `packages`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.
 
 @dataclass(frozen=True)
 class Packages:
-    """What is asked for. `base` is the directory of the manifest; `sources` and `test_sources` are as in Application."""
+    """What is asked for. `base` is the manifest's directory; `sources` and `test_sources` are as in Application."""
 
     base: str = ""
     manager: str = ""

@@ -14,6 +14,7 @@ _LANGUAGES = {
     "pom.xml": "Java", "build.gradle": "Java", "build.gradle.kts": "Kotlin", "mix.exs": "Elixir",
     "deno.json": "Deno", "Package.swift": "Swift",
 }  # fmt: skip
+_WHAT_THEN = "Release it by other means for now; a Python service of yours can be released from here."
 _IN_PYTHON = "Released are FastAPI, Starlette, Flask and Django applications in Python, so far."
 
 
@@ -26,19 +27,7 @@ def not_python(files: Files, *, has_app: bool) -> Refusal | None:
         return None
     if len(services) > 1:
         return _several(services)
-    for name, language in _LANGUAGES.items():
-        if found := files.named(name):
-            return Refusal(
-                "language", f"This is a {language} application. {_IN_PYTHON}", "Nothing, for now.", found[0], 1
-            )
-    if found := [name for name in files.names if name.endswith((".csproj", ".fsproj", ".sln"))]:
-        return Refusal("language", f"This is a .NET application. {_IN_PYTHON}", "Nothing, for now.", found[0], 1)
-    if (found := files.named("Dockerfile", "Containerfile")) and not files.python:
-        return Refusal(
-            "dockerfile", f"It has a Dockerfile and no Python packages: Dockerfiles are not built yet. {_IN_PYTHON}",
-            "List the application's packages in requirements.txt or pyproject.toml next to its code.", found[0], 1,
-        )  # fmt: skip
-    return None
+    return _other_language(files) or _dockerfile_only(files)
 
 
 def monorepo(files: Files, bases: Sequence[str], apps: Sequence[Candidate], site: Django | None) -> Refusal | None:
@@ -47,6 +36,27 @@ def monorepo(files: Files, bases: Sequence[str], apps: Sequence[Candidate], site
     places |= {candidate.file: "Python" for candidate in apps if not site}
     services = _services(files, bases, places)
     return _several(services) if len(services) > 1 else None
+
+
+def _other_language(files: Files) -> Refusal | None:
+    found = next(((name, language) for name, language in _LANGUAGES.items() if files.named(name)), None)
+    if found is None:
+        return None
+    name, language = found
+    return Refusal("language", f"This is a {language} application. {_IN_PYTHON}", _WHAT_THEN, files.named(name)[0], 1)
+
+
+def _dockerfile_only(files: Files) -> Refusal | None:
+    found = files.named("Dockerfile", "Containerfile")
+    if not found or files.python:
+        return None
+    return Refusal(
+        "dockerfile",
+        f"It has a Dockerfile and no Python packages: Dockerfiles are not built yet. {_IN_PYTHON}",
+        "List the application's packages in requirements.txt or pyproject.toml next to its code.",
+        found[0],
+        1,
+    )
 
 
 def _services(files: Files, bases: Sequence[str], places: dict[str, str]) -> dict[str, tuple[str, str]]:

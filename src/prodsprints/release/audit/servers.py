@@ -42,7 +42,7 @@ def configured(web: tuple[str, ...], apps: Sequence[Candidate], packages: Packag
 def from_procfile(web: Process, apps: Sequence[Candidate], site: Django | None, packages: Packages) -> Serving:
     """As the Procfile's `web:` line states it, which wins over the code."""
     best = _named(web.command, apps)
-    if site and (site.server and web.target == f"{site.server}:application" or "manage.py" in web.command):
+    if site and (web.target == f"{site.server}:application" or "manage.py" in web.command):
         framework, root = "django", site.root
     else:
         framework, root = (best.framework, best.root) if best else ("procfile", "")
@@ -114,7 +114,8 @@ def _questions(apps: Sequence[Candidate]) -> list[Question]:
     best, second = apps[0], rival(list(apps))
     found = []
     if second is not None:
-        text = f"Which is the application: {best.target} ({best.file}:{best.line}) or {second.target} ({second.file}:{second.line})?"
+        places = [f"{one.target} ({one.file}:{one.line})" for one in (best, second)]
+        text = f"Which is the application: {' or '.join(places)}?"
         found.append(Question("web", text, (best.target, second.target)))
     if best.needs_arguments:
         text = (

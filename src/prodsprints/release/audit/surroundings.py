@@ -1,4 +1,4 @@
-"""What stands around the application and a release should know of: services, secrets, CI, Docker, Terraform, signals."""
+"""What stands around the application and matters to a release: services, secrets, CI, Docker, Terraform, signals."""
 
 from __future__ import annotations
 
@@ -112,11 +112,11 @@ def _delivery(files: Files) -> Iterator[Finding]:
             yield Finding("ci", service, name, 1, 0.98)
     for name in files.named("Dockerfile", "Containerfile")[:_MOST_OF_A_KIND]:
         yield Finding("docker", "Dockerfile", name, 1, 0.98, "not used: the image is built from the Python packages")
-        for number, line in files.lines(name):
-            if found := re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\s+(.{1,120})", line):
+        for number, text in files.lines(name):
+            if found := re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\s+(.{1,120})", text):
                 note = "the Dockerfile installs it; a release does not"
                 yield Finding("native-library", found[1].rstrip("\\ &"), name, number, 0.5, note)
-            if found := re.match(r"\s*EXPOSE\s+(\d{2,5})", line, re.IGNORECASE):
+            if found := re.match(r"\s*EXPOSE\s+(\d{2,5})", text, re.IGNORECASE):
                 yield Finding("port", found[1], name, number, 0.5, "a release sets $PORT instead")
     terraform = [name for name in files.names if name.endswith((".tf", ".tf.json"))]
     for name in terraform[:1]:

@@ -44,9 +44,9 @@ class Application:
 
     `web` serves HTTP on the port that stands for `$PORT` (an argument of its own or part of one; `sh -c` commands read
     it from the environment as well). `health_any`: no health path is known, so any answer below 500 counts as healthy.
-    `dependencies` are requirement files relative to the root, or "pyproject" for the project's own table; `extra_packages`
-    are servers that the repository does not declare; `test_packages` are requirement files, `extra:NAME`, `group:NAME`
-    or plain requirements. `environment` holds what the commands need, e.g. PYTHONPATH relative to the root.
+    `dependencies` are requirement files relative to the root, requirements as such, or "pyproject" for the project's
+    own table; `extra_packages` are servers that it does not declare; `test_packages` may also be `extra:NAME` and
+    `group:NAME`. `environment` holds what the commands need, e.g. PYTHONPATH relative to the root.
     """
 
     name: str

@@ -89,9 +89,10 @@ class Config:
         overlay = ReleaseConfig.model_json_schema()
         del overlay["properties"]["name"], overlay["$defs"]
         schema["$defs"]["Overlay"] = overlay | {"title": "Overlay", "description": "What differs in one environment."}
-        schema["properties"]["environments"]["additionalProperties"] = {
-            "anyOf": [{"$ref": "#/$defs/Overlay"}, {"type": "null"}]
-        }
+        environments = schema["properties"]["environments"]
+        (name,) = environments["patternProperties"]
+        overlaid = {"anyOf": [{"$ref": "#/$defs/Overlay"}, {"type": "null"}]}
+        environments |= {"patternProperties": {name: overlaid, "^x-": {}}, "additionalProperties": False}
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": FILE_NAME}
 
     def _layer(self, environment: str | None) -> _Layer:

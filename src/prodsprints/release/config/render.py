@@ -74,7 +74,6 @@ def _scalar(value: Any) -> str:
         return f"[{', '.join(_scalar(entry) for entry in value)}]"
     if isinstance(value, Seconds | Share):
         return str(value)
-    plain = yaml.safe_dump(value, allow_unicode=True, width=_ONE_LINE).removesuffix("\n").removesuffix("\n...")
-    if "\n" in plain or (isinstance(value, str) and any(letter in value for letter in ",[]{}")):
+    if isinstance(value, str) and (not value.isprintable() or set(value) & set(",[]{}")):
         return yaml.safe_dump(value, default_style='"', width=_ONE_LINE).strip()
-    return plain
+    return yaml.safe_dump(value, allow_unicode=True, width=_ONE_LINE).removesuffix("\n").removesuffix("\n...")

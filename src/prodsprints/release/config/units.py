@@ -30,7 +30,7 @@ class _Written(float):
 class Seconds(_Written):
     """A duration: `30s` is 30.0. Written with `ms`, `s`, `m`, `h` or `d`; to the millisecond, up to a year."""
 
-    pattern = r"^[0-9]{1,10}(\.[0-9]{1,6})? ?(ms|s|m|h|d)$"
+    pattern = r"^[0-9]{1,11}(\.[0-9]{1,6})? ?(ms|s|m|h|d)$"
 
     @classmethod
     def parse(cls, value: object) -> Self:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-InstanceState = Literal["starting", "healthy", "unhealthy", "exited", "failed", "stopping", "stopped"]
+from prodsprints.runtime.values import Arm
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,12 @@ class Workload:
 
 @dataclass(frozen=True)
 class Instance:
-    """A workload as the target sees it now; `reason` says in words why it is not healthy."""
+    """A workload as the target sees it now: `state` as in runtime/values.py, `reason` in words if it is not healthy."""
 
     id: str
-    state: InstanceState
+    state: str
     reason: str
     restarts: int
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One instance's share of an environment's traffic, in per cent."""
-
-    instance: str
-    label: str
-    weight: int
 
 
 @dataclass(frozen=True)

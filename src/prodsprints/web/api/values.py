@@ -58,7 +58,8 @@ class Environment(Value):
     name: str
     repository: str
     node: str
-    address: str | None = Field(description="Where it answers; null before its first release was kept.")
+    port: int | None = Field(description="Its port on 127.0.0.1 of its node; null before its first release was kept.")
+    address: str | None = Field(description="Where it answers.")
     current_release_id: UUID | None
     current_label: str | None = Field(description="The label of what it serves.")
 

@@ -1,0 +1,29 @@
+"""Settings: read once, refused when they cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prodsprints.kernel.errors import UsageError
+from prodsprints.kernel.settings import Settings
+
+
+@pytest.mark.parametrize("port", ["", "0", "65536", "http", "-1", "80.5"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    if port == "":
+        assert Settings.from_environment({"PRODSPRINTS_PORT": "8901"}).port == 8901
+        return
+    with pytest.raises(UsageError, match="PRODSPRINTS_PORT"):
+        Settings.from_environment({"PRODSPRINTS_PORT": port})
+
+
+def test_the_home_follows_the_environment() -> None:
+    assert Settings.from_environment({"PRODSPRINTS_HOME": "/srv/ps"}).home == Path("/srv/ps")
+
+
+def test_sockets_fit_into_the_kernels_limit_however_long_the_home_is() -> None:
+    settings = Settings.from_environment({"PRODSPRINTS_HOME": "/" + "x" * 300})
+    assert len(str(settings.node_socket)) <= 100
+    assert len(str(settings.envoy_admin_socket)) <= 100

@@ -1,0 +1,69 @@
+"""A small HTTP app that behaves, or misbehaves as its arguments say: `small_app.py PORT [how]`."""
+
+import asyncio
+import os
+import signal
+import sys
+
+
+async def main() -> None:
+    port, how = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    print("starting", how, flush=True)
+    if how == "exits":
+        print("cannot find the settings module", flush=True)
+        sys.exit(3)
+    if how == "elsewhere":
+        port += 20_000
+    if how == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if how == "flood":
+        for _ in range(3000):
+            print("x" * 1000)
+        print("y" * 100_000, flush=True)
+    if how == "secret":
+        print(f"connecting to {os.environ['DATABASE_URL']} with {os.environ['API_TOKEN']}", flush=True)
+    if how == "writes":
+        with open("data.txt", "a") as stream:
+            stream.write("row\n")
+        with open("prepared.txt") as stream:
+            print("prepared:", stream.read(), "uid", os.getuid(), flush=True)
+    if how == "leaves":  # a child in a session of its own
+        if os.fork() == 0:
+            os.setsid()
+            signal.pause()
+    stopping = asyncio.Event()
+    if how != "stubborn":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    await stopping.wait()
+    server.close()
+    print("bye", flush=True)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    how = sys.argv[2] if len(sys.argv) > 2 else ""
+    try:
+        while True:
+            path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+            status, body = "200 OK", os.environ.get("LABEL", "").encode()
+            if (path == "/healthz" and how == "never") or path == "/error":
+                status = "500 Internal Server Error"
+            elif path.startswith("/slow"):
+                await asyncio.sleep(float(path.partition("=")[2]))
+            elif path == "/crash":
+                os._exit(7)
+            elif path == "/close":
+                return
+            if path == "/broken":
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegin")
+                await writer.drain()
+                return
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+asyncio.run(main())
