@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from prodsprints.kernel.settings import Settings
 from prodsprints.store.database import Database
@@ -17,6 +18,10 @@ from prodsprints.store.embedded import LOGIN, EmbeddedPostgres
 from prodsprints.store.migrate import migrate
 
 pytest_plugins = ["support_places", "support_images"]
+
+# Two cores are shared by everything: a slow example says nothing about the code.
+hypothesis_settings.register_profile("prodsprints", deadline=None)
+hypothesis_settings.load_profile("prodsprints")
 
 
 @pytest.fixture(scope="session")

@@ -180,10 +180,11 @@ def _broken_responses() -> dict[str, Any]:
         },
         "typed_config": {
             "@type": f"{_EXTENSIONS}.access_loggers.stats.v3.Config",
+            "stat_prefix": BROKEN_COUNTER.partition(".")[0],
             "counters": [
                 {
                     "stat": {
-                        "name": BROKEN_COUNTER,
+                        "name": BROKEN_COUNTER.partition(".")[2],
                         "tags": [{"name": "arm", "value_format": "%UPSTREAM_CLUSTER%"}],
                     },
                     "value_fixed": 1,

@@ -125,7 +125,7 @@ def test_an_index_out_of_reach_is_called_by_its_name(workshop: Workshop, monkeyp
     monkeypatch.setenv("PIP_INDEX_URL", "http://someone:hunter2hunter2@127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_RETRIES", "1")
     workshop.write({"requirements.txt": "anything-at-all\n"})
     with pytest.raises(InstallError, match="cannot be reached") as caught:
         workshop.build()

@@ -10,7 +10,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.release.errors import RolloutError
 from prodsprints.release.targets import Counted, Instance, Route, Workload
 from prodsprints.runtime.client import NodeAgent
-from prodsprints.runtime.errors import AgentUnreachable, NotFound, StaleToken
+from prodsprints.runtime.errors import AgentUnreachableError, NotFoundError, StaleTokenError
 from prodsprints.runtime.values import Arm, InstanceSpec
 from prodsprints.store.errors import FencedError
 
@@ -51,7 +51,7 @@ class LocalTarget:
         """The instance's state, or None if the agent knows none such."""
         try:
             found = _patiently(lambda: self._agent.instance(instance))
-        except NotFound:
+        except NotFoundError:
             return None
         return Instance(found.id, found.state, found.reason, found.restarts)
 
@@ -59,14 +59,14 @@ class LocalTarget:
         """Drain and stop."""
         try:
             _patiently(lambda: self._agent.delete_instance(instance, fencing_token))
-        except NotFound:
+        except NotFoundError:
             return
 
     def route(self, environment: str) -> Route | None:
         """Who serves the environment now."""
         try:
             found = _patiently(lambda: self._agent.route(environment))
-        except NotFound:
+        except NotFoundError:
             return None
         return Route(found.arms, found.port, 0.0)
 
@@ -79,7 +79,7 @@ class LocalTarget:
         """Serve nothing anymore."""
         try:
             _patiently(lambda: self._agent.delete_route(environment, fencing_token))
-        except NotFound:
+        except NotFoundError:
             return
 
     def counters(self, environment: str) -> Mapping[str, Counted]:
@@ -93,9 +93,9 @@ def _patiently(call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except StaleToken as error:
+        except StaleTokenError as error:
             raise FencedError(error.what, why=error.why, next_step=error.next_step) from None
-        except AgentUnreachable as error:
+        except AgentUnreachableError as error:
             if time.monotonic() > deadline:
                 raise RolloutError(
                     "This machine's node agent is lost.", why=error.why, next_step="Start it again: prodsprints up."

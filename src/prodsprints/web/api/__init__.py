@@ -1,1 +1,10 @@
 """The /v1 API: one module for each thing it speaks about."""
+
+from fastapi import APIRouter
+
+from prodsprints.web.api import environments, platform, releases
+
+router = APIRouter(prefix="/v1")
+router.include_router(platform.router)
+router.include_router(environments.router)
+router.include_router(releases.router)

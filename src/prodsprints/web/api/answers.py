@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from prodsprints.web import problems
 from prodsprints.web.idempotency import Answer
@@ -28,6 +28,7 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "content": {problems.MEDIA_TYPE: {}}} for status in statuses}
 
 
+DRAWING: dict[int | str, dict[str, Any]] = {200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}}
 READS = _documented(401, 404, 422, 503)
 CHANGES = _documented(401, 403, 404, 409, 422, 503)
 
@@ -37,3 +38,9 @@ def answered(answer: Answer) -> JSONResponse:
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     media_type = problems.MEDIA_TYPE if answer.status >= 400 else None
     return JSONResponse(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
+
+
+def drawing(svg: str) -> Response:
+    """An SVG as a document of its own, which may bring its own style and nothing else."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    return Response(svg, media_type="image/svg+xml", headers={"Content-Security-Policy": policy})

@@ -15,7 +15,7 @@ from prodsprints.register import export, heatmap
 from prodsprints.store import workers
 from prodsprints.web import tokens
 from prodsprints.web.api import values
-from prodsprints.web.api.answers import CHANGES, READS, Here
+from prodsprints.web.api.answers import CHANGES, DRAWING, READS, Here, drawing
 from prodsprints.web.errors import LoginRequiredError
 from prodsprints.web.identity import Changing, Reading
 
@@ -51,10 +51,10 @@ def get_risk(risk_id: str, here: Here, _: Reading) -> dict[str, Any]:
     return export.risk_as_json(here.register.risk(risk_id))
 
 
-@router.get("/register/heatmap.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+@router.get("/register/heatmap.svg", response_class=Response, responses=READS | DRAWING)
 def get_heatmap(here: Here, _: Reading) -> Response:
     """The risks by level and probability, as an image of its own."""
-    return Response(heatmap.svg(here.register, links=False), media_type="image/svg+xml")
+    return drawing(heatmap.svg(here.register, links=False))
 
 
 @router.post("/login-links", status_code=201, responses=CHANGES)

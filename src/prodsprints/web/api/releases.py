@@ -11,7 +11,7 @@ from starlette.responses import Response
 from prodsprints.release import records
 from prodsprints.web import actions, cursors, evidence, streams
 from prodsprints.web.api import values
-from prodsprints.web.api.answers import CHANGES, READS, Here, Key, answered
+from prodsprints.web.api.answers import CHANGES, DRAWING, READS, Here, Key, answered, drawing
 from prodsprints.web.charts import canary_chart
 from prodsprints.web.idempotency import Answer, once
 from prodsprints.web.identity import Changing, Reading
@@ -66,11 +66,11 @@ def list_ticks(release_id: UUID, here: Here, caller: Reading) -> values.Page[val
     return values.Page(items=[values.Tick.model_validate(tick) for tick in ticks])
 
 
-@router.get("/{release_id}/chart.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+@router.get("/{release_id}/chart.svg", response_class=Response, responses=READS | DRAWING)
 def get_chart(release_id: UUID, here: Here, caller: Reading) -> Response:
     """Its canary as a chart: both arms, the evidence, the bound."""
     shown = evidence.of(here.db, actions.release(here, caller, release_id))
-    return Response(canary_chart(shown.ticks, shown.verdicts), media_type="image/svg+xml")
+    return drawing(canary_chart(shown.ticks, shown.verdicts))
 
 
 @router.get("/{release_id}/events", response_model=values.Page[values.Event], responses=READS | streams.DESCRIBED)

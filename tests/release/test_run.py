@@ -1,0 +1,167 @@
+"""Steps run under a lease: recorded once, resumed where they stood, and never written by a worker that lost it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+
+from prodsprints.kernel.settings import Settings
+from prodsprints.release import dispatch, records
+from prodsprints.release.errors import CannotReleaseError
+from prodsprints.release.run import Outcome, Run
+from prodsprints.release.targets.local import LocalTarget
+from prodsprints.store.database import Database
+from prodsprints.store.errors import FencedError
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def make_run(database: Database, settings: Settings, tenant: UUID) -> MakeRun:
+    environment = records.ensure_environment(
+        database, tenant, project="shop", repository="/srv/shop", environment="production", node=f"n-{tenant.hex}"
+    )
+
+    def make(worker: str = "first") -> Run:
+        found = records.releases(database, tenant)
+        release = found[0] if found else records.add(
+            database, environment, id=uuid4(), kind="release", repository="/srv/shop", commit="a" * 40, label="v1",
+            requested_by="somebody",
+        )  # fmt: skip
+        dispatch.claim(database, worker=worker, node=environment.node)
+        token = dispatch.adopt(database, tenant, release.id, resource=environment.lease, worker=worker)
+        assert token is not None
+        return Run(
+            db=database, settings=settings, target=LocalTarget(settings), release=release, environment=environment,
+            worker=worker, fencing_token=token,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def run(make_run: MakeRun) -> Run:
+    return make_run()
+
+
+def take_over(make_run: MakeRun, database: Database, tenant: UUID) -> Run:
+    """Another worker, after the first one's lease has run out."""
+    with database.tenant(tenant) as connection:
+        connection.execute("update leases set expires_at = now() - interval '1 s'")
+    return make_run("second")
+
+
+def test_a_step_is_recorded_with_its_outcome_and_its_log(run: Run) -> None:
+    def body(run: Run) -> Outcome:
+        run.say("looking")
+        return Outcome("done", "Found it.", {"answer": 42})
+
+    assert run.step(1, "audit", body).passed
+    [step] = records.steps(run.db, run.release.tenant_id, run.release.id)
+    assert (step.status, step.summary, step.detail, step.attempt) == ("done", "Found it.", {"answer": 42}, 1)
+    events = records.events(run.db, run.release.tenant_id, run.release.id)
+    assert [(event.seq, event.message) for event in events] == [(1, "audit"), (2, "looking"), (3, "Found it.")]
+
+
+def test_a_finished_step_is_not_run_again(run: Run) -> None:
+    calls: list[int] = []
+
+    def body(_: Run) -> Outcome:
+        calls.append(1)
+        return Outcome("done", "Once.")
+
+    run.step(1, "audit", body)
+    assert run.step(1, "audit", body).summary == "Once."
+    assert calls == [1]
+
+
+def test_an_interrupted_step_is_run_again_by_the_next_worker(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(_: Run) -> Outcome:
+        raise Killed
+
+    with pytest.raises(Killed):
+        run.step(1, "audit", killed)
+    second = take_over(make_run, database, tenant)
+    assert second.step(1, "audit", lambda _: Outcome("done", "Done now.")).passed
+    [step] = records.steps(database, tenant, run.release.id)
+    assert step.attempt == 2
+    sequence = [event.seq for event in records.events(database, tenant, run.release.id)]
+    assert sequence == sorted(set(sequence))
+
+
+def test_a_worker_that_lost_its_lease_can_neither_begin_nor_finish(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    def loses_the_lease(_: Run) -> Outcome:
+        take_over(make_run, database, tenant)
+        return Outcome("done", "Too late.")
+
+    with pytest.raises(FencedError):
+        run.step(1, "audit", loses_the_lease)
+    with pytest.raises(FencedError):
+        run.step(2, "tests", lambda _: Outcome("done", "Never."))
+    [step] = records.steps(database, tenant, run.release.id)
+    assert step.status == "running"
+
+
+def test_a_refusal_becomes_an_outcome_that_says_what_to_do(run: Run) -> None:
+    def refuses(_: Run) -> Outcome:
+        raise CannotReleaseError("It is a Node application.", next_step="Wait for step 9.")
+
+    outcome = run.step(1, "audit", refuses)
+    assert (outcome.status, outcome.summary) == ("refused", "It is a Node application.")
+    assert outcome.detail["next_step"] == "Wait for step 9."
+
+
+def test_a_defect_of_ours_ends_the_step_without_a_traceback(run: Run) -> None:
+    def breaks(_: Run) -> Outcome:
+        raise ZeroDivisionError("secret internals")
+
+    outcome = run.step(1, "audit", breaks)
+    assert outcome.status == "failed"
+    messages = [event.message for event in records.events(run.db, run.release.tenant_id, run.release.id)]
+    assert not any("secret internals" in text or "Traceback" in text for text in [outcome.summary, *messages])
+
+
+def test_secrets_do_not_reach_the_live_log_or_the_record(run: Run) -> None:
+    run.redactor.learn("s3cr3t-value")
+
+    def talks(run: Run) -> Outcome:
+        run.say("using s3cr3t-value and postgres://u:pw123456@h/db", data={"password": "s3cr3t-value"})
+        return Outcome("done", "Used s3cr3t-value.")
+
+    run.step(1, "audit", talks)
+    events = records.events(run.db, run.release.tenant_id, run.release.id)
+    steps = records.steps(run.db, run.release.tenant_id, run.release.id)
+    assert "s3cr3t-value" not in repr(events) + repr(steps)
+    assert "pw123456" not in repr(events)
+
+
+def test_a_second_release_of_an_environment_waits_for_the_first(run: Run, database: Database) -> None:
+    records.add(
+        database, run.environment, id=uuid4(), kind="release", repository="/srv/shop", commit="b" * 40, label="v2",
+        requested_by="somebody",
+    )  # fmt: skip
+    assert dispatch.claim(database, worker="other", node=run.environment.node) is None
+    records.finish(database, run.release, status="released", reason="", figures={}, serves=True)
+    dispatch.let_go(
+        database, run.release.tenant_id, resource=run.environment.lease, worker=run.worker,
+        fencing_token=run.fencing_token,
+    )  # fmt: skip
+    assert dispatch.claim(database, worker="other", node=run.environment.node) is not None
+
+
+def test_a_repeated_request_queues_nothing_new(run: Run, database: Database) -> None:
+    again = records.add(
+        database, run.environment, id=run.release.id, kind="release", repository="/srv/shop", commit="a" * 40, label="v1",
+        requested_by="somebody",
+    )  # fmt: skip
+    assert again.number == run.release.number
+    assert len(records.releases(database, run.release.tenant_id)) == 1
