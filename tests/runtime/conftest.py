@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -160,16 +159,21 @@ def node(idle_node: NodeUnderTest) -> NodeUnderTest:
     return idle_node
 
 
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
+    """A node for all tests of a module: each uses instances and an environment of its own."""
+    node = NodeUnderTest(tmp_path_factory.mktemp("node") / "home")
+    try:
+        node.start()
+        yield node
+    finally:
+        node.clean()
+
+
 @pytest.fixture(scope="session")
 def until() -> Callable[..., Any]:
     """Polls with a deadline."""
     return eventually
-
-
-@pytest.fixture(scope="session")
-def released_by() -> Callable[[str], str]:
-    """Which release answers at an address."""
-    return lambda address: httpx.get(address, timeout=5).headers["x-prodsprints-release"]
 
 
 def _kill(process: psutil.Process) -> None:

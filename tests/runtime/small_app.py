@@ -27,6 +27,11 @@ async def main() -> None:
             stream.write("row\n")
         with open("prepared.txt") as stream:
             print("prepared:", stream.read(), "uid", os.getuid(), flush=True)
+    if how == "dies":  # healthy the first time, never again
+        if os.path.exists("born.txt"):
+            os._exit(9)
+        with open("born.txt", "w"):
+            pass
     if how == "leaves":  # a child in a session of its own
         if os.fork() == 0:
             os.setsid()
@@ -38,6 +43,7 @@ async def main() -> None:
     await stopping.wait()
     server.close()
     print("bye", flush=True)
+    os._exit(0)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

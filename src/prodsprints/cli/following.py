@@ -46,9 +46,9 @@ def follow(platform: Platform, release: Json, out: Output) -> int:
     return exit_code(ended)
 
 
-def watch(platform: Platform, release: Json, out: Output) -> Json:
-    """Show the live log on stderr (and as JSON lines, if asked for); returns the release as it ended."""
-    with _Progress(out.progress) as progress:
+def watch(platform: Platform, release: Json, out: Output, console: Console | None = None) -> Json:
+    """Show the live log on `console` (stderr), and as JSON lines if asked for; returns the release as it ended."""
+    with _Progress(console or out.progress) as progress:
         for event in platform.events(release["id"]):
             out.line("event", {"release": release["id"], **event})
             progress.show(event)

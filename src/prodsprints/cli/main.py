@@ -16,13 +16,13 @@ _INTERRUPTED = 130
 # Verb → what `prodsprints --help` says of it. A verb's module has the same name and is imported only when it runs.
 _SECTIONS = {
     "Release": {
-        "audit": "What a repository is, with file and line, and whether it can be released.",
+        "audit": "What a repository is, by file and line; can it be released?",
         "init": "Write prodsprints.yaml; asks only what the audit could not find.",
-        "release": "Release a commit: gates, image, canary, verdict; goes back by itself.",
-        "rollback": "Let an environment serve the version before this one again.",
+        "release": "Gates, image, canary, verdict; goes back by itself.",
+        "rollback": "Serve the version before this one again.",
         "abort": "Stop the running release; the version before it stays.",
-        "promote": "Give the running canary all traffic without waiting for its verdict.",
-        "unlock": "Take a stuck lease away, if its holder is dead (or with --force).",
+        "promote": "Give the running canary all traffic, without its verdict.",
+        "unlock": "Take a stuck lease away; with --force also from the living.",
     },
     "Look": {
         "status": "What every environment serves, and what is being released.",
@@ -33,8 +33,8 @@ _SECTIONS = {
     },
     "Platform": {
         "up": "Start everything on this machine and serve until Ctrl-C.",
-        "worker": "One more worker, on this or another machine, against one PostgreSQL.",
-        "node": "Only the node agent: applications, Envoy and routes of this machine.",
+        "worker": "One more worker against one PostgreSQL.",
+        "node": "Only this machine's applications, Envoy and routes.",
         "web": "Only the API and the pages.",
         "login": "A link that logs a browser in, once, within a minute.",
     },
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _LazyGroup(click.Group):
     """A group that knows its commands' names and one line of each, and imports a command only to run it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return [name for verbs in _SECTIONS.values() for name in verbs]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -72,7 +72,7 @@ class _LazyGroup(click.Group):
         command: click.Command = import_module(f"prodsprints.cli.commands.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for section, verbs in _SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl(list(verbs.items()))

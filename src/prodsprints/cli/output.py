@@ -1,4 +1,4 @@
-"""What a command prints: results on stdout, as text or as versioned JSON lines; progress on stderr, never between them."""
+"""What a command prints: results on stdout, as text or as versioned JSON lines, and never progress between them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,18 @@ class Output:
         if not self.json:
             self.console.print(text, highlight=False)
 
+    def tell(self, text: RenderableType = "") -> None:
+        """What happens, for people: between the results, or on stderr while a program reads those."""
+        self.stage.print(text, highlight=False)
+
     def note(self, text: str) -> None:
         """Progress, on stderr."""
         click.echo(text, err=True)
+
+    @property
+    def stage(self) -> Console:
+        """Where `tell` goes."""
+        return self.progress if self.json else self.console
 
     @cached_property
     def console(self) -> Console:

@@ -21,6 +21,7 @@ _ANSWER_SECONDS = 60.0
 _RESTART_SECONDS = 3.0
 _STREAM_PATIENCE_SECONDS = 120.0
 _STREAM_SILENCE_SECONDS = 40.0
+_STEADY_SECONDS = 5.0
 _RETRY_SECONDS = 0.25
 
 Json = dict[str, Any]
@@ -83,21 +84,25 @@ class Platform:
         """The live log of a release from its first line to its end, over as many connections as it takes."""
         import httpx
 
-        seen, deadline = 0, time.monotonic() + _STREAM_PATIENCE_SECONDS
+        seen, lost_since = 0, None
         while True:
+            began = time.monotonic()
             try:
                 for name, sequence, event in self._stream(f"/v1/releases/{release_id}/events", after=seen):
-                    deadline = time.monotonic() + _STREAM_PATIENCE_SECONDS
                     if name == "end":
                         return
-                    seen = max(seen, sequence)
+                    seen, lost_since = max(seen, sequence), None
                     yield event
-            except httpx.TransportError as error:
-                if time.monotonic() > deadline:
-                    raise self._nobody() from error
+            except httpx.TransportError:
+                pass
             except ApiError as error:
-                if error.problem.get("status") != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                if error.problem.get("status") != httpx.codes.SERVICE_UNAVAILABLE:
                     raise
+            now = time.monotonic()
+            if lost_since is None or now - began > _STEADY_SECONDS:
+                lost_since = now
+            if now - lost_since > _STREAM_PATIENCE_SECONDS:
+                raise self._nobody()
             time.sleep(_RETRY_SECONDS)
 
     def _stream(self, path: str, *, after: int) -> Iterator[tuple[str, int, Json]]:

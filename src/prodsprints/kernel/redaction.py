@@ -25,6 +25,7 @@ _ASSIGNMENT = re.compile(
     r"(?P<value>(?:(?:Bearer|Basic)\s)?[^\s\"',;&}]{1,4096})",
     re.IGNORECASE,
 )
+_TELLING = ("pass", "secret", "token", "key", "credential", "authorization")  # one of them is in every _ASSIGNMENT
 _URL_PASSWORD = re.compile(
     r"(?P<head>[a-z][a-z0-9+.-]{1,30}://[^\s/:@]{0,256}:)(?P<value>[^\s/@]{1,1024})@", re.IGNORECASE
 )
@@ -57,8 +58,13 @@ class Redactor:
         """`line` with every secret replaced by its mark."""
         if self._pattern is not None:
             line = self._pattern.sub(lambda found: mark(found.group()), line)
-        line = _URL_PASSWORD.sub(lambda found: f"{found['head']}{_once(found['value'])}@", line)
-        return _ASSIGNMENT.sub(lambda found: f"{found['name']}{found['sep']}{_once(found['value'])}", line)
+        if "://" in line:
+            line = _URL_PASSWORD.sub(lambda found: f"{found['head']}{_once(found['value'])}@", line)
+        # The pattern tries every place of a line; this look is a thousand times cheaper, and logs are mostly innocent.
+        folded = line.casefold()
+        if any(word in folded for word in _TELLING):
+            line = _ASSIGNMENT.sub(lambda found: f"{found['name']}{found['sep']}{_once(found['value'])}", line)
+        return line
 
     def value(self, item: Any, _depth: int = 0) -> Any:
         """A JSON-like value with secrets replaced: strings by content, mapping values also by their key's name."""

@@ -80,8 +80,7 @@ def ask(repository: Repository, *arguments: str) -> Answer:
                 f"git {arguments[0]} answered with more than {_MAX_ANSWER_BYTES} bytes.",
                 next_step=f"Look at what `git -C {repository.top} {arguments[0]}` prints; nothing was released.",
             )
-        status = process.wait()
-    return Answer(status == 0, output, _text(errors))
+        return Answer(process.wait() == 0, output, _text(errors))
 
 
 def records(repository: Repository, *arguments: str) -> Iterator[bytes]:

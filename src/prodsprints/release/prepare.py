@@ -216,8 +216,9 @@ def _stated(run: Run) -> dict[str, str]:
 
 
 def _relocated(runtime: Runtime, app: str) -> dict[str, str]:
-    """The image's variables, for an application that runs from a copy of its directory."""
-    return {name: value.replace(str(runtime.workdir), app) for name, value in runtime.env.items()}
+    """The image's variables, for an application that runs from a copy of its directory; its home is the runner's."""
+    own = {name: value for name, value in runtime.env.items() if name not in {"HOME", "TMPDIR"}}
+    return {name: value.replace(str(runtime.workdir), app) for name, value in own.items()}
 
 
 def _unpacked(run: Run, digest: str) -> Path:

@@ -251,7 +251,8 @@ class _Trial:
                 await instance._set("healthy", record.reason if record.restarts else "", ever_healthy=True)
             return
         self._failures += 1
-        self._last = answer.words
+        if not (answer.refused and self._elsewhere_since):  # what it listens on instead says more
+            self._last = answer.words
         if record.state == "starting":
             if answer.refused and now - self._looked > _LOOK_ELSEWHERE_SECONDS:
                 self._looked = now

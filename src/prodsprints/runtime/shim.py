@@ -23,6 +23,7 @@ _OVERLAP_BYTES = 4 * 1024  # a line is redacted before it is cut, with this much
 _FILE_BYTES = 4 * 1024 * 1024
 _FILES = 2
 _BYTES_PER_SECOND = 1024 * 1024
+_WORK_PER_SECOND = 0.25  # redacting hostile lines is slow, and the app must not wait for us
 _CHUNK_BYTES = 64 * 1024
 _PREPARE_SECONDS = 60.0
 _LAST_OUTPUT_SECONDS = 1.0
@@ -216,7 +217,8 @@ class _Log:
         self._line = bytearray()
         self._too_long = False
         self._second = 0
-        self._spent = 0
+        self._spent_bytes = 0
+        self._spent_seconds = 0.0
         self._untold = 0
         names = sorted(os.listdir(directory))  # noqa: PTH208 - pathlib costs the shim 1 MB
         self._offset = int(names[-1][:-4]) if names else 0
@@ -245,12 +247,12 @@ class _Log:
         raw, too_long = bytes(self._line), self._too_long
         self._line.clear()
         self._too_long = False
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._spent = second, 0
+        begun = time.monotonic()
+        if int(begun) != self._second:
+            self._second, self._spent_bytes, self._spent_seconds = int(begun), 0, 0.0
             self._tell_dropped()
-        self._spent += len(raw) + 1
-        if self._spent > _BYTES_PER_SECOND:
+        self._spent_bytes += len(raw) + 1
+        if self._spent_bytes > _BYTES_PER_SECOND or self._spent_seconds > _WORK_PER_SECOND:
             self.dropped_lines += 1
             self._untold += 1
             return
@@ -260,6 +262,7 @@ class _Log:
             text = encoded[:_LINE_BYTES].decode("utf-8", "ignore") + " … [line cut]"
         self.tail = [*self.tail, text[:_TAIL_CHARACTERS]][-_TAIL_LINES:]
         self._write(text)
+        self._spent_seconds += time.monotonic() - begun
 
     def _tell_dropped(self) -> None:
         if self._untold:

@@ -34,7 +34,8 @@ class InstanceSpec:
     """One app to run: which digest, how, and what healthy means. `argv`, `prepare` and `env` know placeholders.
 
     `{app}` is the instance's own writable copy of `rootfs/workdir`, `{rootfs}` the unpacked digest, `{python}` this
-    machine's Python; `$PORT` and `${PORT}` the port. A `PATH` in `env` goes before the system's.
+    machine's Python; `$PORT` and `${PORT}` the port. `readable` is what it reads beside `rootfs`: an interpreter, say.
+    A `PATH` in `env` goes before the system's.
     """
 
     environment: str
@@ -45,6 +46,7 @@ class InstanceSpec:
     argv: tuple[str, ...]
     env: dict[str, str]
     workdir: str = "app"
+    readable: tuple[str, ...] = ()
     prepare: tuple[tuple[str, ...], ...] = ()
     health_path: str = "/"
     health_any: bool = False
@@ -73,6 +75,7 @@ class InstanceSpec:
             argv=argv,
             env=_environment(document.get("env", {})),
             workdir=_relative(document.get("workdir", "app")),
+            readable=tuple(_absolute(path) for path in _words({"readable": [], **document}, "readable")),
             prepare=tuple(_words({"prepare": command}, "prepare") for command in prepare),
             health_path=_matching({"health_path": "/", **document}, "health_path", _HEALTH_PATH, "a path from /"),
             health_any=document.get("health_any", False) is True,
@@ -169,6 +172,12 @@ def _directory(document: Mapping[str, Any]) -> str:
     if not isinstance(value, str) or not Path(value).is_absolute() or not Path(value).is_dir():
         raise _invalid(f"rootfs {str(value)[:200]!r} is no directory here", "Unpack the digest on this machine first.")
     return value
+
+
+def _absolute(path: str) -> str:
+    if not Path(path).is_absolute():
+        raise _invalid(f"readable names {path[:200]!r}", "Give absolute paths.")
+    return path
 
 
 def _relative(value: Any) -> str:

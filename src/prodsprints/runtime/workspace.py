@@ -70,7 +70,7 @@ class Workspace:
         environment = self._environment(spec, port)
         confinement = sandbox.Confinement(
             writable=(self.app, self.temporary),
-            readable=(Path(spec.rootfs),),
+            readable=(Path(spec.rootfs), *map(Path, spec.readable)),
             network=True,
             user=sandbox.unprivileged_user(f"app:{spec.environment}"),
             limits=sandbox.Limits(memory_bytes=spec.memory_bytes),

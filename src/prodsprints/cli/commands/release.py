@@ -45,7 +45,6 @@ def command(
         out.line("release", release)
         out.say(f"Queued: {release['project']} {release['label']} → {release['environment']}, release {release['id']}.")
         return 0
-    out.note(
-        f"{release['project']} {release['label']} → {release['environment']}   {platform.address}/releases/{release['id']}"
-    )
+    out.note(f"{release['project']} {release['label']} → {release['environment']}")
+    out.note(f"{platform.address}/releases/{release['id']}")
     return following.follow(platform, release, out)

@@ -51,11 +51,9 @@ def _print(out: Output, address: str, health: dict[str, Any], environments: list
         out.say("Nothing is released here. `prodsprints release PATH` releases a repository.")
         return
     serving = Table("environment", "serves", "address", box=None, header_style="dim", padding=(0, 2, 0, 0))
-    labels = {entry["id"]: entry["label"] for entry in releases}
     for entry in environments:
-        serves = labels.get(entry["current_release_id"], "an earlier release") if entry["current_release_id"] else "–"
-        where = f"http://127.0.0.1:{entry['port']}" if entry["port"] else "–"
-        serving.add_row(f"{entry['project']}/{entry['name']}", Text(serves, style="bold"), where)
+        serves = Text(entry["current_label"] or "–", style="bold")
+        serving.add_row(f"{entry['project']}/{entry['name']}", serves, entry["address"] or "–")
     out.say()
     out.say(serving)
     newest = Table("release", "commit", "to", "status", "reason", box=None, header_style="dim", padding=(0, 2, 0, 0))

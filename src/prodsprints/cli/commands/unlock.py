@@ -30,4 +30,6 @@ def command(force: bool, environment: str | None, project: str | None, platform:
     chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
     answer = platform.post(f"/environments/{chosen['id']}/unlock", {"force": force})
     out.line("unlock", answer)
-    out.say(f"{chosen['project']}/{chosen['name']} is unlocked.")
+    where = f"{chosen['project']}/{chosen['name']}"
+    lease = answer["lease"]
+    out.say(f"{where} is unlocked; {lease['owner']} held it." if lease else f"{where} was not locked.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +16,10 @@ from prodsprints.cli import options
 from prodsprints.cli.errors import BadArgumentsError
 from prodsprints.cli.output import Output
 from prodsprints.kernel.errors import ExitCode
+
+if TYPE_CHECKING:
+    from prodsprints.cli.tour.story import Ending
+    from prodsprints.kernel.settings import Settings
 
 
 @click.command("up")
@@ -45,16 +52,23 @@ def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
     logs.to_file(settings, "up")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    with Stack(settings, out.note) as stack:
+    with Stack(settings, out.tell) as stack:
         out.line("up", {"address": stack.address})
-        if tour:
-            from prodsprints.cli.tour import story
-
-            story.play(settings, out, repo=repo, again=once)
-            if once:
-                return ExitCode.DONE
-        out.note("Serving until Ctrl-C.")
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-        out.note("\nStopping; the next start brings back what served.")
+        ending = _play(settings, out, repo, again=once) if tour else None
+        if not once:
+            out.tell("Serving until Ctrl-C.")
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+            out.tell("\nStopping; the next start brings back what served.")
+    if once and ending is not None:
+        click.echo(json.dumps({"schema": 1, **asdict(ending)}))
     return ExitCode.DONE
+
+
+def _play(settings: Settings, out: Output, repo: Path | None, *, again: bool) -> Ending | None:
+    from prodsprints.cli.tour import story
+
+    if repo is not None:
+        story.release_own(settings, out, repo)
+        return None
+    return story.play(settings, out, again=again)

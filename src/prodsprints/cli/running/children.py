@@ -21,7 +21,7 @@ _SETTLED_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _STOP_SECONDS = 15.0
 
-# What a child may know of our environment. The index and proxy settings are the user's; dependencies are built with them.
+# What a child may know of our environment; dependencies are built with the user's index and proxy settings.
 _PASSED_ON = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR",
     "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
@@ -44,7 +44,7 @@ class Role:
 
 
 class Child:
-    """Keeps one process of a role running until it is told to stop; a process that keeps ending is started ever later."""
+    """Keeps one process of a role running until it is told to stop; one that keeps ending is started ever later."""
 
     def __init__(self, role: Role, settings: Settings, environment: Mapping[str, str]) -> None:
         self._role = role
@@ -130,7 +130,7 @@ class Child:
 
 
 def environment(settings: Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The whole environment of a child: our settings, spelled out, and the few things of the user's that it may know."""
+    """The whole environment of a child: our settings, spelled out, and what it may know of the user's."""
     given = os.environ if own is None else own
     passed = {name: value for name, value in given.items() if name in _PASSED_ON or name.startswith("PIP_")}
     ours = {

@@ -103,6 +103,6 @@ def _refuse_closed_parent(home: Path) -> None:
         if not directory.stat().st_mode & 0o001:
             raise HomeUnusableError(
                 f"Only its owner may pass {directory}.",
-                why="Run by root, PostgreSQL and released applications have users of their own, and could not reach it.",
+                why="Run by root, PostgreSQL and the applications have users of their own, who could not reach it.",
                 next_step=f"Allow it (chmod o+x {directory}), {_ELSEWHERE}, such as /var/lib/prodsprints.",
             )

@@ -1,4 +1,4 @@
-"""All parts of the platform on one machine: brought up in the order they need each other, stopped in the reverse one."""
+"""All parts of the platform on one machine, brought up in the order they need each other, stopped in reverse."""
 
 from __future__ import annotations
 

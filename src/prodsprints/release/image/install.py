@@ -100,6 +100,7 @@ class _Build:
         self.dependencies = dependencies
         self.interpreter = interpreter
         self.user = sandbox.unprivileged_user(f"build:{name}")
+        self.pip = _pip_of_its_own(work.parent)
         self.index: PackageIndex = package_index()
         redactor = Redactor(self.index.secrets)
         self.on_line = lambda line: on_line(redactor.text(line))
@@ -137,8 +138,6 @@ class _Build:
             path.write_text(text)
         copy.mkdir(exist_ok=True)
         (self.work / "locked.txt").write_text("".join(f"{pin}\n" for pin in self.dependencies.constraints))
-        # Not run from where the platform has it: pip puts the directory around itself on its path.
-        shutil.copytree(_own_pip(), self.work / "pip" / "pip", ignore=shutil.ignore_patterns("__pycache__"))
         for directory in self._writable():  # but not `work` itself: they could put links in the place of these
             sandbox.give(directory, self.user)
 
@@ -152,7 +151,7 @@ class _Build:
         report = self.work / "tmp" / f"{target.name}.json"
         pinned = ["-c", str(self.work / constraints)] if (self.work / constraints).stat().st_size else []
         # -S: what happens to be installed beside the interpreter must not take part in pip's decisions.
-        installer = (str(self.interpreter.executable), "-I", "-S", str(self.work / "pip" / "pip"))
+        installer = (str(self.interpreter.executable), "-I", "-S", str(self.pip))
         where = ("--target", str(target), "--report", str(report))
         argv = [*installer, *_PIP, *where, *pinned, *wanted]
         done = sandbox.run(
@@ -163,7 +162,7 @@ class _Build:
             ),
             confinement=sandbox.Confinement(
                 writable=self._writable(),
-                readable=(self.work, self.interpreter.prefix, *self.index.paths),
+                readable=(self.work, self.pip, self.interpreter.prefix, *self.index.paths),
                 network=True,
                 user=self.user,
                 limits=sandbox.Limits(file_bytes=MAX_BYTES),
@@ -198,11 +197,19 @@ class _Build:
         return InstallError(what, why="\n".join(["pip's last words:", *shown]), next_step=step)
 
 
-def _own_pip() -> Path:
+def _pip_of_its_own(store: Path) -> Path:
+    """A copy of our pip, apart from everything else that is installed with us: it puts what surrounds it on its path."""
     spec = find_spec("pip")
     if spec is None or spec.origin is None:
-        raise InstallError("pip is not installed beside ProdSprints.", next_step="Run: make lock && make run")
-    return Path(spec.origin).parent
+        raise InstallError("pip is not installed beside ProdSprints.", next_step="Install it: python -m ensurepip")
+    place = store / f".pip-{metadata.version('pip')}"
+    with locked(store / ".pip.lock"):
+        if not place.is_dir():
+            work = Path(tempfile.mkdtemp(dir=store, prefix=".pip."))
+            work.chmod(0o755)
+            shutil.copytree(Path(spec.origin).parent, work / "pip")
+            work.rename(place)
+    return place / "pip"
 
 
 def _archives(report: Path) -> dict[str, dict[str, str]]:

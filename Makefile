@@ -1,0 +1,52 @@
+# Needs git, Python 3.11 or newer, and make; everything else is installed into .venv from hash-locked requirements.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock docs
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+run: $(VENV)/run.stamp ## Start everything and play the tour; ONCE=1 ends after it, REPO=path plays your repository
+	@exec $(BIN)/prodsprints up --tour $(if $(ONCE),--once) $(if $(REPO),--repo "$(REPO)")
+
+test: $(VENV)/dev.stamp check ## Check and test everything
+	@$(BIN)/python scripts/chromium.py
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp ## Every benchmark beside its peers
+	@$(BIN)/prodsprints bench --json
+
+lock: $(VENV)/dev.stamp ## Resolve the newest versions anew, with the hash of every file
+	@$(BIN)/python scripts/lock.py
+
+docs: $(VENV)/dev.stamp ## Write docs/reference/cli.md from the commands themselves
+	@$(BIN)/python scripts/cli_reference.py
+
+$(VENV)/pyvenv.cfg: scripts/preflight.py
+	@$(PYTHON) scripts/preflight.py
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The stamps hold nothing but their time: older than a lock or pyproject.toml means install again.
+$(VENV)/run.stamp: $(VENV)/pyvenv.cfg requirements/run.txt pyproject.toml
+	@echo "Installing what runs, from requirements/run.txt (once) …"
+	@$(PIP) install --require-hashes --requirement requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	@echo "Installing what tests, from requirements/dev.txt (once) …"
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@

@@ -1,0 +1,3 @@
+"""Paper & Ink: a small shop."""
+
+VERSION = "v1"

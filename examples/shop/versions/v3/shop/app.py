@@ -1,0 +1,66 @@
+"""The shop's pages and API over any store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from json import JSONDecodeError
+from pathlib import Path
+from random import Random
+
+from jinja2 import Environment, FileSystemLoader
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from shop import VERSION
+from shop.domain import OrderError, deal_of_the_moment, read_order
+from shop.store import Store
+
+_PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, auto_reload=False)
+
+
+def create_app(store: Store, random: Random | None = None) -> Starlette:
+    """The application; the store is opened before the first request and closed after the last."""
+    page = _PAGES.get_template("storefront.html")
+    chance = random or Random()
+
+    async def storefront(_: Request) -> Response:
+        catalogue = await store.products()
+        deal = deal_of_the_moment(catalogue, chance)
+        return HTMLResponse(page.render(products=catalogue, deal=deal, version=VERSION))
+
+    async def products(_: Request) -> Response:
+        catalogue = await store.products()
+        found = [{"sku": p.sku, "name": p.name, "price_cents": p.price_cents} for p in catalogue]
+        deal = deal_of_the_moment(catalogue, chance)
+        return JSONResponse({"version": VERSION, "products": found, "deal": deal.sku})
+
+    async def place_order(request: Request) -> Response:
+        try:
+            order = read_order(await request.json())
+            catalogue = {product.sku: product for product in await store.products()}
+            total_cents = order.total_cents(catalogue)
+        except (OrderError, JSONDecodeError, UnicodeDecodeError) as error:
+            return JSONResponse({"error": str(error)}, status_code=422)
+        deal = deal_of_the_moment(list(catalogue.values()), chance)
+        number = await store.place(order, total_cents)
+        return JSONResponse({"order": number, "total_cents": total_cents, "next": deal.sku}, status_code=201)
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse(f"ok {VERSION}\n")
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await store.open()
+        yield
+        await store.close()
+
+    return Starlette(
+        routes=[
+            Route("/", storefront),
+            Route("/api/products", products),
+            Route("/api/orders", place_order, methods=["POST"]),
+            Route("/healthz", healthz),
+        ],
+        lifespan=lifespan,
+    )

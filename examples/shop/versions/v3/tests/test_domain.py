@@ -1,0 +1,53 @@
+from random import Random
+
+import pytest
+
+from shop.domain import Order, OrderError, Product, deal_of_the_moment, euros, read_order
+
+CATALOGUE = {"ink": Product("ink", "Ink", "Blue", 1250), "eraser": Product("eraser", "Eraser", "Soft", 250)}
+
+
+def test_the_total_is_the_sum_over_all_lines():
+    assert Order({"ink": 2, "eraser": 1}).total_cents(CATALOGUE) == 2750
+
+
+def test_an_order_for_an_unknown_product_is_refused():
+    with pytest.raises(OrderError, match="'anvil'"):
+        Order({"anvil": 1}).total_cents(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"lines": []},
+        {"lines": [{"sku": "ink"}]},
+        {"lines": [{"sku": "ink", "quantity": 0}]},
+        {"lines": [{"sku": "ink", "quantity": True}]},
+        {"lines": [{"sku": "ink", "quantity": 1}, {"sku": "ink", "quantity": 1}]},
+    ],
+)
+def test_what_is_no_order_is_refused(body):
+    with pytest.raises(OrderError):
+        read_order(body)
+
+
+def test_a_gift_note_goes_with_the_order():
+    assert read_order({"lines": [{"sku": "ink", "quantity": 1}], "gift_note": "For you"}).gift_note == "For you"
+
+
+@pytest.mark.parametrize("note", ["", "x" * 201, 7, "nul\0"])
+def test_a_gift_note_that_cannot_be_written_is_refused(note):
+    with pytest.raises(OrderError, match="gift note"):
+        read_order({"lines": [{"sku": "ink", "quantity": 1}], "gift_note": note})
+
+
+def test_the_deal_of_the_moment_is_one_of_the_products():
+    products = list(CATALOGUE.values())
+    assert deal_of_the_moment(products, Random(2)) in products
+
+
+def test_prices_are_shown_with_two_digits_of_cents():
+    assert euros(1205) == "€ 12,05"

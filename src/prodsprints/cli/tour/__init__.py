@@ -1,0 +1,1 @@
+"""The example, played through the public API: what `make run` shows."""

@@ -1,0 +1,12 @@
+"""The pages: server-rendered, readable without JavaScript; each button posts to what the API also calls."""
+
+from fastapi import APIRouter
+
+from prodsprints.web.pages import environments, home, login, projects, releases, risks
+from prodsprints.web.pages.render import no_such_page, refusal
+
+__all__ = ["no_such_page", "refusal", "router"]
+
+router = APIRouter()
+for _part in (home, risks, projects, environments, releases, login):
+    router.include_router(_part.router)

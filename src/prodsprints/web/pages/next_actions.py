@@ -1,0 +1,134 @@
+"""What to do next, derived from what is: a pure function of the state that the first page shows."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prodsprints.register.model import Mitigation
+from prodsprints.register.register import Register
+from prodsprints.register.rating import Level
+from prodsprints.register.summary import Summary
+from prodsprints.release.records import Environment, Release
+
+Tone = Literal["bad", "warn", "live", "idle"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do: what, why, and either where (`href`) or the exact command."""
+
+    tone: Tone
+    title: str
+    why: str
+    href: str = ""
+    link: str = ""
+    command: str = ""
+
+
+def next_actions(
+    environments: Sequence[Environment],
+    latest: Sequence[Release],
+    summary: Summary,
+    critical: Sequence[Mitigation],
+    *,
+    workers: int,
+    program: str,
+) -> list[Action]:
+    """The most urgent first. `latest` is each environment's newest release, `critical` the unproven critical rows."""
+    return [
+        *_without_worker(latest, workers, program),
+        *_gone_wrong(latest),
+        *_under_way(latest),
+        *_first_release(environments, latest, program),
+        *_reviews(summary),
+        *_unproven(critical),
+    ]
+
+
+def unproven_critical(register: Register) -> list[Mitigation]:
+    """The rows of critical-level risks that nothing proves; evidence does not exist yet, so these are all of them."""
+    return [row for risk in register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
+
+
+def program() -> str:
+    """The command as this machine's shell would find it."""
+    ours = Path(sys.prefix) / "bin" / "prodsprints"
+    found = shutil.which("prodsprints")
+    if found and Path(found).resolve() == ours.resolve():
+        return "prodsprints"
+    return f"~/{ours.relative_to(Path.home())}" if ours.is_relative_to(Path.home()) else str(ours)
+
+
+def _without_worker(latest: Sequence[Release], workers: int, program: str) -> Iterator[Action]:
+    waiting = [release for release in latest if release.status in {"queued", "running"}]
+    if waiting and workers == 0:
+        yield Action(
+            "bad", "Start a worker", f"{_name(waiting[0])} waits, and no worker is alive.", command=f"{program} up"
+        )
+
+
+def _gone_wrong(latest: Sequence[Release]) -> Iterator[Action]:
+    for release in latest:
+        if release.status in {"rolled_back", "failed", "refused"}:
+            status = release.status.replace("_", " ")
+            yield Action(
+                "bad",
+                f"See why {release.project} {release.label} was {status}" if status != "failed" else
+                f"See why {release.project} {release.label} failed",
+                release.reason,
+                href=f"/releases/{release.id}",
+                link="Open the release",
+            )
+
+
+def _under_way(latest: Sequence[Release]) -> Iterator[Action]:
+    for release in latest:
+        if release.status == "running":
+            yield Action(
+                "live",
+                f"Watch {release.project} {release.label} go to {release.environment}",
+                "Its canary is judged second by second; promote or abort it there.",
+                href=f"/releases/{release.id}",
+                link="Follow it live",
+            )
+
+
+def _first_release(environments: Sequence[Environment], latest: Sequence[Release], program: str) -> Iterator[Action]:
+    if not environments or not latest:
+        yield Action(
+            "idle",
+            "Release your first repository",
+            "Look first at what it is, with file and line for each finding; then release it.",
+            command=f"{program} audit ~/app\n{program} release ~/app",
+        )
+
+
+def _reviews(summary: Summary) -> Iterator[Action]:
+    for review in summary.overdue:
+        yield Action(
+            "warn",
+            f"Review {review.subject}",
+            f"It was due on {review.due}; what it claims may no longer be so.",
+            href="/risks",
+            link="Go through the risks",
+        )
+
+
+def _unproven(critical: Sequence[Mitigation]) -> Iterator[Action]:
+    if critical:
+        yield Action(
+            "idle",
+            f"{len(critical)} rows of critical risks are unproven",
+            "Each is claimed, and nothing here has shown it holding against a real fault.",
+            href="/risks#critical",
+            link="See what each still lacks",
+        )
+
+
+def _name(release: Release) -> str:
+    return f"{release.project} {release.label} → {release.environment}"

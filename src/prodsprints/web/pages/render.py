@@ -1,0 +1,65 @@
+"""Turns a template and its values into a response; every page gets the same frame."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from prodsprints.kernel import clock
+from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.kernel.redaction import Redactor
+from prodsprints.web.errors import LoginRequiredError, NotFoundError
+from prodsprints.web.identity import Caller
+from prodsprints.web.pages import words
+from prodsprints.web.problems import RETRY_AFTER_SECONDS
+
+_redactor = Redactor()
+
+
+def page(template: str, *, caller: Caller | None, section: str = "", status: int = 200, **values: Any) -> HTMLResponse:
+    """The page made of `template`; `section` is the entry of the navigation that it belongs to."""
+    frame = {"caller": caller, "section": section, "now": clock.now(), "version": version("prodsprints")}
+    return HTMLResponse(_templates().get_template(template).render(frame | values), status_code=status)
+
+
+def refusal(request: Request, error: ProdSprintsError) -> Response:
+    """An error as a page: what happened, why, what to do. One that will pass reloads itself."""
+    if isinstance(error, LoginRequiredError):
+        return page("login.html", caller=None, status=error.http_status, why=error.what)
+    response = page(
+        "error.html",
+        caller=None,
+        status=error.http_status,
+        error=error,
+        what=_redactor.text(error.what),
+        why=_redactor.text(error.why),
+        next_step=_redactor.text(error.next_step),
+        refresh_seconds=RETRY_AFTER_SECONDS if error.http_status == 503 and request.method == "GET" else 0,
+    )
+    if error.http_status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def no_such_page(path: str) -> NotFoundError:
+    """The error for an address without a page."""
+    return NotFoundError(f"There is no page at {path[:200]}.", next_step="The navigation above leads to all there is.")
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("prodsprints.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["words"] = words
+    environment.filters["iso"] = clock.iso
+    return environment

@@ -1,0 +1,74 @@
+"""How the pages say things: a status and its tone, a duration, how long ago; pure functions for the templates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prodsprints.release.records import Release, Step
+
+_STATUS = {
+    "queued": ("Queued", "idle"),
+    "running": ("Running", "live"),
+    "released": ("Released", "good"),
+    "rolled_back": ("Rolled back", "bad"),
+    "refused": ("Refused", "bad"),
+    "failed": ("Failed", "bad"),
+    "aborted": ("Aborted", "warn"),
+    "done": ("Done", "good"),
+    "skipped": ("Skipped", "idle"),
+}
+
+
+def status(name: str) -> str:
+    """A status as a word for people: `Rolled back`."""
+    return _STATUS[name][0]
+
+
+def tone(name: str) -> str:
+    """Which colour a status has: good, bad, warn, live or idle."""
+    return _STATUS[name][1]
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `2 min 5 s`, `3 h 4 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """`just now`, `12 s ago`, `5 min ago`, `3 h ago`, else the date."""
+    seconds = (now - moment).total_seconds()
+    if seconds < 5:
+        return "just now"
+    if seconds < 60:
+        return f"{seconds:.0f} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600:.0f} h ago"
+    return moment.date().isoformat()
+
+
+def took(part: Release | Step, now: datetime) -> str:
+    """How long a release or a step took, or has been taking so far; empty before it began."""
+    if part.started_at is None:
+        return ""
+    return duration(max(0.0, ((part.finished_at or now) - part.started_at).total_seconds()))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 risk`, `24 risks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """`control`, `control and drill`, `control, drill and attestation`."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
