@@ -1,4 +1,4 @@
-"""Has a Chromium for the pages' tests where that is possible: Debian's, by apt, as root. Elsewhere says what is skipped."""
+"""Has a Chromium for the pages' tests where apt and root are at hand; elsewhere says what is skipped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def main() -> int:
 
 def install() -> bool:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    commands = (["apt-get", "-q", "update"], ["apt-get", "-q", "install", "--yes", "--no-install-recommends", "chromium"])
+    commands = (
+        ["apt-get", "-q", "update"],
+        ["apt-get", "-q", "install", "--yes", "--no-install-recommends", "chromium"],
+    )
     for command in commands:
         try:
             done = subprocess.run(

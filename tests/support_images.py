@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 
 from prodsprints.release.audit.values import Application
 from prodsprints.release.image.build import Image, build
+from prodsprints.release.image.install import _pip_of_its_own
 from prodsprints.release.source import Source
 
 
@@ -92,12 +97,23 @@ class Workshop:
         )
 
 
+@pytest.fixture(scope="session")
+def installer() -> Iterator[Path]:
+    """The copy of pip that a cache makes for itself; once for all tests, since it takes half a second."""
+    store = Path(tempfile.mkdtemp(prefix="prodsprints-test-"))
+    _pip_of_its_own(store)
+    yield store
+    shutil.rmtree(store)
+
+
 @pytest.fixture
-def workshop(place: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def workshop(place: Path, installer: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A workshop whose package index is a directory of wheels, and whose application needs one of them."""
     made = Workshop(place)
-    for directory in (made.wheels, made.tree):
+    for directory in (made.wheels, made.tree, place / "cache"):
         directory.mkdir()
+    shutil.copytree(installer, place / "cache" / "dependencies", copy_function=os.link)
+    (place / "cache" / "dependencies").chmod(0o755)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(made.wheels))
     wheel(made.wheels, "greeting")

@@ -186,7 +186,7 @@ def _kill(process: psutil.Process) -> None:
 
 def _free_block(size: int) -> int:
     while True:
-        first = random.randrange(10_000, 31_000, size)
+        first = random.randrange(10_000, 31_000, size)  # noqa: S311 - no secret
         if all(_free(port) for port in range(first, first + size)):
             return first
 

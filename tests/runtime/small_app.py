@@ -1,19 +1,19 @@
 """A small HTTP app that behaves, or misbehaves as its arguments say: `small_app.py PORT [how]`."""
+# ruff: noqa: T201 - what it prints is its log
 
 import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 
-async def main() -> None:
-    port, how = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+def begin(how: str) -> None:
+    """Do what is wrong with this one before it serves."""
     print("starting", how, flush=True)
     if how == "exits":
         print("cannot find the settings module", flush=True)
         sys.exit(3)
-    if how == "elsewhere":
-        port += 20_000
     if how == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if how == "flood":
@@ -23,23 +23,24 @@ async def main() -> None:
     if how == "secret":
         print(f"connecting to {os.environ['DATABASE_URL']} with {os.environ['API_TOKEN']}", flush=True)
     if how == "writes":
-        with open("data.txt", "a") as stream:
+        with Path("data.txt").open("a") as stream:
             stream.write("row\n")
-        with open("prepared.txt") as stream:
-            print("prepared:", stream.read(), "uid", os.getuid(), flush=True)
+        print("prepared:", Path("prepared.txt").read_text(), "uid", os.getuid(), flush=True)
     if how == "dies":  # healthy the first time, never again
-        if os.path.exists("born.txt"):
+        if Path("born.txt").exists():
             os._exit(9)
-        with open("born.txt", "w"):
-            pass
-    if how == "leaves":  # a child in a session of its own
-        if os.fork() == 0:
-            os.setsid()
-            signal.pause()
+        Path("born.txt").touch()
+    if how == "leaves" and os.fork() == 0:  # a child in a session of its own
+        os.setsid()
+        signal.pause()
+
+
+async def serve(port: int, how: str) -> None:
+    """Answer until SIGTERM."""
     stopping = asyncio.Event()
     if how != "stubborn":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    server = await asyncio.start_server(answer, "127.0.0.1", port + 20_000 if how == "elsewhere" else port)
     await stopping.wait()
     server.close()
     print("bye", flush=True)
@@ -47,12 +48,12 @@ async def main() -> None:
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    how = sys.argv[2] if len(sys.argv) > 2 else ""
+    """Requests of one connection."""
     try:
         while True:
             path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
             status, body = "200 OK", os.environ.get("LABEL", "").encode()
-            if (path == "/healthz" and how == "never") or path == "/error":
+            if (path == "/healthz" and HOW == "never") or path == "/error":
                 status = "500 Internal Server Error"
             elif path.startswith("/slow"):
                 await asyncio.sleep(float(path.partition("=")[2]))
@@ -60,7 +61,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 os._exit(7)
             elif path == "/close":
                 return
-            if path == "/broken":
+            elif path == "/broken":
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegin")
                 await writer.drain()
                 return
@@ -72,4 +73,6 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-asyncio.run(main())
+HOW = sys.argv[2] if len(sys.argv) > 2 else ""
+begin(HOW)
+asyncio.run(serve(int(sys.argv[1]), HOW))

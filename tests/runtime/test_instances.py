@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -51,7 +51,7 @@ def test_an_app_that_ignores_sigterm_is_killed_and_that_is_said(shared_node: Any
 
 def test_a_flood_of_output_neither_blocks_the_app_nor_fills_the_log(shared_node: Any, until: Any) -> None:
     shared_node.run("flood", "flood")
-    until(lambda: "lines dropped" in shared_node.read_log("flood") or shared_node.client.log("flood").dropped_lines)
+    until(lambda: shared_node.client.log("flood").dropped_lines)
     shared_node.client.delete_instance("flood", 1)
     text = shared_node.read_log("flood")
     assert len(text) < 3 * 1024 * 1024
@@ -93,11 +93,12 @@ def test_a_failing_preparation_fails_the_instance_and_the_app_never_starts(share
     assert "starting" not in shared_node.read_log("unprepared")
 
 
-def test_a_process_that_left_the_apps_session_ends_with_it(shared_node: Any) -> None:
+def test_a_process_that_left_the_apps_session_ends_with_it(shared_node: Any, until: Any) -> None:
     pid = shared_node.run("leaves", "leaves").pid
     family = [child.pid for child in psutil.Process(pid).children(recursive=True)]
     shared_node.client.delete_instance("leaves", 1)
-    assert not [member for member in family if psutil.pid_exists(member)]
+    assert len(family) >= 1
+    until(lambda: not [member for member in family if psutil.pid_exists(member)])
 
 
 def test_the_same_put_again_is_the_same_instance_and_another_spec_is_refused(shared_node: Any) -> None:
@@ -112,8 +113,8 @@ def test_the_same_put_again_is_the_same_instance_and_another_spec_is_refused(sha
 
 def test_an_instance_that_is_not_routed_and_crashes_is_reported_and_not_started_again(shared_node: Any) -> None:
     port = shared_node.run("crashes").port
-    with pytest.raises(OSError, match="."):
-        _get(port, "/crash")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/crash")
     found = shared_node.ended("crashes")
     assert (found.state, found.exit_code, found.restarts) == ("exited", 7, 0)
 
@@ -130,16 +131,3 @@ def test_a_log_can_be_followed_by_offset(shared_node: Any, until: Any) -> None:
     assert shared_node.client.log("followed", first.next).text == ""
     shared_node.client.delete_instance("followed", 1)
     assert shared_node.client.log("followed", first.next).text == "bye\n"
-
-
-def _get(port: int, path: str) -> bytes:
-    import socket
-
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if not (answer := connection.recv(4096)):
-                raise OSError("closed without an answer")
-            return answer
-    raise OSError("no answer")

@@ -20,7 +20,9 @@ def lines_of(content: bytes, **bounds: int) -> tuple[list[str], LineReader]:
         os.close(receiving)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\0", codec="utf-8"), min_size=1, max_size=40), max_size=8))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\n\r\0", codec="utf-8"), min_size=1, max_size=40), max_size=8)
+)
 def test_short_lines_come_through_unchanged(lines: list[str]) -> None:
     assert lines_of("\n".join(lines).encode())[0] == lines
 

@@ -233,7 +233,9 @@ def inside(place: Path, script: str, **options) -> Completed:
 def test_homes_and_the_platforms_data_are_not_in_sight(place: Path) -> None:
     (place / "home").mkdir()
     (place / "home" / "key").write_text("secret")
-    done = inside(place, f"cat {place}/home/key; ls -A {Path.home()} | grep -v pyenv; ls -A /run /var; touch /usr/x; ps ax")
+    done = inside(
+        place, f"cat {place}/home/key; ls -A {Path.home()} | grep -v pyenv; ls -A /run /var; touch /usr/x; ps ax"
+    )
     said = "\n".join(done.tail)
     assert "secret" not in said
     assert "Read-only" in said

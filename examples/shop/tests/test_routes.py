@@ -42,3 +42,9 @@ def test_a_bad_order_is_refused_and_not_kept(client, store):
 
 def test_the_health_path_answers(client):
     assert client.get("/healthz").status_code == 200
+
+
+def test_what_goes_wrong_is_answered_with_an_apology(client, store, monkeypatch):
+    monkeypatch.delattr(store, "_products")
+    answer = client.get("/")
+    assert (answer.status_code, "went wrong" in answer.text) == (500, True)

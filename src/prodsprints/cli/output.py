@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
+_PIPED_WIDTH = 120
+
+
 @dataclass(frozen=True)
 class Output:
     """The two ways to answer; a command calls both, and the one that was asked for is heard."""
 
     json: bool
 
-    def line(self, kind: str, fields: dict[str, Any]) -> None:
-        """One JSON line `{"schema": 1, "kind": …}` for programs; nothing for people."""
+    def line(self, line: str, fields: dict[str, Any]) -> None:
+        """One JSON line `{"schema": 1, "line": …}` for programs, which says what it is; nothing for people."""
         if self.json:
-            sys.stdout.write(json.dumps({"schema": 1, "kind": kind, **fields}, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps({"schema": 1, "line": line, **fields}, ensure_ascii=False) + "\n")
             sys.stdout.flush()
 
     def say(self, text: RenderableType = "") -> None:
@@ -49,11 +52,11 @@ class Output:
         """The terminal for results."""
         from rich.console import Console
 
-        return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+        return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
     @cached_property
     def progress(self) -> Console:
         """The terminal for progress."""
         from rich.console import Console
 
-        return Console(file=sys.stderr, soft_wrap=not sys.stderr.isatty())
+        return Console(file=sys.stderr, width=None if sys.stderr.isatty() else _PIPED_WIDTH)

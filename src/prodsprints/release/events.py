@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from prodsprints.kernel.clock import iso, now
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.release.records import Release
-from prodsprints.store.database import Connection, Database, one, patient
+from prodsprints.store.database import Database, one, patient
+
+_LONGEST_LINE = 4_000
 
 
 class EventLog:
     """The one writer of a release's live log: redacts, numbers, and keeps the order.
 
-    Lines are collected and written in one transaction per `flush`, which costs as much as writing one.
+    Lines are collected and written together, which costs as much as writing one.
     """
 
     def __init__(self, db: Database, release: Release, redactor: Redactor) -> None:
@@ -24,19 +26,36 @@ class EventLog:
         self._release = release
         self._redactor = redactor
         self._next = _last_seq(db, release.tenant_id, release.id) + 1
-        self._waiting: list[tuple[int, str, str, str, dict[str, Any]]] = []
+        self._waiting: list[dict[str, Any]] = []
 
     def add(self, step: str, kind: str, message: str, **data: Any) -> None:
         """Append one event; it is visible to readers after the next `flush`."""
-        line = self._redactor.text(message.replace("\x00", "�"))[:4000]
-        self._waiting.append((self._next, step, kind, line, self._redactor.value(data)))
+        self._waiting.append(
+            {
+                "seq": self._next,
+                "at": iso(now()),
+                "step": step,
+                "kind": kind,
+                "message": self._redactor.text(message.replace("\x00", "�"))[:_LONGEST_LINE],
+                "data": self._redactor.value(data),
+            }
+        )
         self._next += 1
+
+    def adding(self, step: str, kind: str, message: str, **data: Any) -> Jsonb:
+        """`add`, and all that waits, for a statement that has more to write; call `written` when it has succeeded."""
+        self.add(step, kind, message, **data)
+        return Jsonb(list(self._waiting))
+
+    def written(self) -> None:
+        """What was waiting is written."""
+        self._waiting.clear()
 
     def flush(self) -> None:
         """Write what is waiting."""
         if self._waiting:
-            _write_events(self._db, self._release.tenant_id, self._release.id, tuple(self._waiting))
-            self._waiting.clear()
+            _write(self._db, self._release.tenant_id, self._release.id, Jsonb(list(self._waiting)))
+            self.written()
 
 
 @patient
@@ -49,22 +68,5 @@ def _last_seq(db: Database, tenant_id: UUID, release_id: UUID) -> int:
 
 
 @patient
-def _write_events(
-    db: Database, tenant_id: UUID, release_id: UUID, lines: Sequence[tuple[int, str, str, str, dict[str, Any]]]
-) -> None:
-    with db.tenant(tenant_id) as connection:
-        insert_events(connection, release_id, lines)
-
-
-def insert_events(
-    connection: Connection, release_id: UUID, lines: Sequence[tuple[int, str, str, str, dict[str, Any]]]
-) -> None:
-    """Insert numbered events; what is there already stays (a lost answer to COMMIT is followed by a second try)."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """
-            insert into release_events (release_id, seq, step, kind, message, data) values (%s, %s, %s, %s, %s, %s)
-            on conflict do nothing
-            """,
-            [(release_id, seq, step, kind, message, Jsonb(data)) for seq, step, kind, message, data in lines],
-        )
+def _write(db: Database, tenant_id: UUID, release_id: UUID, lines: Jsonb) -> None:
+    db.once("select add_lines(%s, %s, %s)", [tenant_id, release_id, lines])

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
-from prodsprints.release import events, records
+from prodsprints.release import events, records, steps
 from prodsprints.release.errors import AbortRequestedError
 from prodsprints.release.records import Environment, Release, StepStatus
+from prodsprints.release.steps import Held
 from prodsprints.release.targets import Target
 from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import FencedError
@@ -67,15 +66,18 @@ class Run:
 
         Raises FencedError, and only that, when the lease has another owner: then nothing more may be written.
         """
-        attempt = _begin(self.db, self, position, name)
-        if attempt == 0:
+        if not steps.begin(
+            self.db, self._held, position=position, name=name, lines=self._log.adding(name, "began", name)
+        ):
             return self.outcome(name)
+        self._log.written()
         self._step = name
-        self._log.add(name, "began", name if attempt == 1 else f"{name}, again (attempt {attempt})", attempt=attempt)
-        self._log.flush()
         outcome = self._perform(name, body)
-        self._log.add(name, "ended", outcome.summary, status=outcome.status)
-        self._finish(name, outcome)
+        steps.end(
+            self.db, self._held, name=name, status=outcome.status, summary=self.redactor.text(outcome.summary),
+            detail=outcome.detail, lines=self._log.adding(name, "ended", outcome.summary, status=outcome.status),
+        )  # fmt: skip
+        self._log.written()
         return outcome
 
     def say(self, message: str, kind: str = "line", **data: Any) -> None:
@@ -138,62 +140,9 @@ class Run:
             self.say(message, "error")
             return Outcome("failed", message, {"next_step": "Look for the reference in logs/worker.log and report it."})
 
-    def _finish(self, name: str, outcome: Outcome) -> None:
-        _end(self.db, self, name, outcome)
-        self._log.flush()
-
-
-@patient
-def _begin(db: Database, run: Run, position: int, name: str) -> int:
-    """The attempt that begins now, or 0 when the step has ended before. One statement: it is on every step's path."""
-    with db.tenant(run.release.tenant_id) as connection:
-        row = one(
-            connection.execute(
-                """
-                with held as (
-                  select 1 from leases
-                  where resource = %(resource)s and owner = %(worker)s and fencing_token = %(token)s for key share
-                ), begun as (
-                  insert into release_steps as step (release_id, name, position, status)
-                  select %(release)s, %(name)s, %(position)s, 'running' from held
-                  on conflict (release_id, name) do update
-                    set attempt = step.attempt + 1, started_at = clock_timestamp(), summary = ''
-                    where step.status = 'running'
-                  returning attempt
-                )
-                select exists (select from held) as held, (select attempt from begun) as attempt
-                """,
-                {
-                    "resource": run.environment.lease, "worker": run.worker, "token": run.fencing_token,
-                    "release": run.release.id, "name": name, "position": position,
-                },
-            ).fetchone()
-        )  # fmt: skip
-    if not row["held"]:
-        raise _fenced(run)
-    return int(row["attempt"] or 0)
-
-
-@patient
-def _end(db: Database, run: Run, name: str, outcome: Outcome) -> None:
-    with db.tenant(run.release.tenant_id) as connection:
-        done = connection.execute(
-            """
-            update release_steps set status = %(status)s, summary = %(summary)s, detail = %(detail)s,
-                   finished_at = clock_timestamp()
-            where release_id = %(release)s and name = %(name)s and exists (
-              select 1 from leases
-              where resource = %(resource)s and owner = %(worker)s and fencing_token = %(token)s for key share
-            )
-            """,
-            {
-                "status": outcome.status, "summary": run.redactor.text(outcome.summary)[:2000],
-                "detail": Jsonb(outcome.detail), "release": run.release.id, "name": name,
-                "resource": run.environment.lease, "worker": run.worker, "token": run.fencing_token,
-            },
-        )  # fmt: skip
-    if done.rowcount != 1:
-        raise _fenced(run)
+    @property
+    def _held(self) -> Held:
+        return Held(self.release.tenant_id, self.release.id, self.environment.lease, self.worker, self.fencing_token)
 
 
 @patient
@@ -208,11 +157,3 @@ def _flags(db: Database, run: Run) -> dict[str, Any]:
                 [run.release.id],
             ).fetchone()
         )
-
-
-def _fenced(run: Run) -> FencedError:
-    return FencedError(
-        f"Worker {run.worker} no longer holds the lease of {run.environment.key}.",
-        why="Another worker took the release over, or the lease was broken by `prodsprints unlock --force`.",
-        next_step="Nothing: the other worker carries on.",
-    )

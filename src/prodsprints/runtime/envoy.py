@@ -28,22 +28,22 @@ _SILENT_SECONDS = 10.0
 _CONFIRM_SECONDS = 10.0
 _CONFIRM_POLL_SECONDS = 0.002
 _QUIT_SECONDS = 5.0
-_QUICK_DEATH_SECONDS = 5.0
+_QUICK_DEATH_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 5.0
 _MAX_LOG_BYTES = 4 * 1024**2
 
 
 class Envoy:
-    """Keeps Envoy serving. `directory` holds its files, `log` its words; `save` persists the state's envoy fields."""
+    """Keeps Envoy serving. `directory` holds its files, `log` its words; `note` saves the state if possible."""
 
     def __init__(
-        self, directory: Path, log: Path, admin_socket: Path, state: State, save: Callable[[], Awaitable[None]]
+        self, directory: Path, log: Path, admin_socket: Path, state: State, note: Callable[[], Awaitable[None]]
     ) -> None:
         self._directory = directory
         self._log = log
         self._socket = admin_socket
         self._state = state
-        self._save = save
+        self._note = note
         self._program = platform.check()
         self._admin = EnvoyAdmin(admin_socket)
         self._watching: asyncio.Task[None] | None = None
@@ -202,11 +202,11 @@ class Envoy:
 
     async def _spawn(self) -> None:
         self._state.generation += 1
-        await self._save()
+        await self._note()
         # The last one's socket: what it held ended with it, and a connection to it must not look like an answer.
         self._socket.unlink(missing_ok=True)
         self._state.envoy = await asyncio.to_thread(self._begin)
-        await self._save()
+        await self._note()
 
     def _begin(self) -> Identity | None:
         process = subprocess.Popen(
@@ -231,7 +231,7 @@ class Envoy:
                 quick_deaths = quick_deaths + 1 if now - started < _QUICK_DEATH_SECONDS else 0
                 if quick_deaths > 1:
                     await asyncio.sleep(min(0.25 * 2 ** (quick_deaths - 2), _MAX_BACKOFF_SECONDS))
-                with contextlib.suppress(StorageError, OSError):  # tried again in a moment
+                with contextlib.suppress(OSError):  # tried again in a moment
                     await self._spawn()
                 started = answered = probed = loop.time()
             elif now - probed > _PROBE_SECONDS:

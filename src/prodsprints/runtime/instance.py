@@ -96,7 +96,7 @@ class Instance:
                     return
                 await self._set("starting", f"Started again. {end.reason}", restarts=self.record.restarts + 1)
                 await asyncio.sleep(min(_BACKOFF_SECONDS * 2 ** len(self._crashes), _MAX_BACKOFF_SECONDS))
-        except ProdSprintsError as error:
+        except (ProdSprintsError, OSError) as error:
             await self._finish(_End(str(error), None, crashed=False))
 
     async def _launch(self, before: Status | None) -> Status | None:
@@ -124,7 +124,8 @@ class Instance:
             await self._set(record.state, record.reason)
         try:
             while True:
-                found = keeper.status(workspace) or found
+                if found.state != "running":
+                    found = keeper.status(workspace) or found
                 if not found.alive:
                     break
                 if found.state == "running":

@@ -15,6 +15,13 @@ def read(directory: Path, offset: int, limit: int) -> dict[str, Any]:
     offset counts from the end.
     """
     limit = max(1, min(limit, _MOST_BYTES))
+    try:
+        return _read(directory, offset, limit)
+    except FileNotFoundError:  # rotated away just now; the next file is there already
+        return _read(directory, offset, limit)
+
+
+def _read(directory: Path, offset: int, limit: int) -> dict[str, Any]:
     files = sorted((int(path.stem), path) for path in directory.glob("*.log")) if directory.is_dir() else []
     if not files:
         return {"offset": 0, "next": 0, "text": ""}

@@ -16,7 +16,7 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime import keeper, logs
 from prodsprints.runtime.envoy import Envoy
-from prodsprints.runtime.errors import EnvoyError, InstanceConflictError, NotFoundError, TooManyError
+from prodsprints.runtime.errors import EnvoyError, InstanceConflictError, NotFoundError, StorageError, TooManyError
 from prodsprints.runtime.instance import Instance, Surroundings
 from prodsprints.runtime.ports import PortRange
 from prodsprints.runtime.state import InstanceRecord, StateFile
@@ -49,7 +49,7 @@ class Node:
         self._file = StateFile(self._home / "nodes" / "agent.json")
         self._state = self._file.load()
         log = self._home / "logs" / "envoy.log"
-        self._envoy = Envoy(self._home / "envoy", log, settings.envoy_admin_socket, self._state, self._file.save)
+        self._envoy = Envoy(self._home / "envoy", log, settings.envoy_admin_socket, self._state, self._note)
         self._traffic = Traffic(self._state, self._envoy, ports.environments, self._file.save)
         self._instances: dict[str, Instance] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -121,7 +121,11 @@ class Node:
             record = InstanceRecord(name, spec)
             record.port = self._port(record, 0)
             self._state.instances[name] = record
-            await self._file.save()
+            try:
+                await self._file.save()
+            except StorageError:
+                del self._state.instances[name]
+                raise
             instance = self._instances[name] = self._instance(record)
             instance.begin()
             return True, record.view()
@@ -186,6 +190,11 @@ class Node:
         status = keeper.status(workspace)
         return {**found, "dropped_lines": status.dropped_lines if status else record.dropped_lines}
 
+    async def _note(self) -> None:
+        """Save what happened by itself. A full disk must not end what serves: it is saved with the next change."""
+        with contextlib.suppress(StorageError):
+            await self._file.save()
+
     def _record(self, name: str) -> InstanceRecord:
         if name not in self._state.instances:
             raise NotFoundError(f"There is no instance {name} here.", next_step="Look for it on the node that runs it.")
@@ -196,7 +205,7 @@ class Node:
 
         async def changed() -> None:
             nonlocal told_port
-            await self._file.save()
+            await self._note()
             if record.port != told_port:
                 told_port = record.port
                 with contextlib.suppress(EnvoyError):  # it reads the file when it is back

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import importlib.util
 import json
 import os
@@ -308,6 +309,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
+@functools.cache
 def _boot() -> str:
     with open("/proc/sys/kernel/random/boot_id") as stream:  # noqa: PTH123 - pathlib costs the shim 1 MB
         return stream.read().strip()

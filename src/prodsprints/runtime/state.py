@@ -129,7 +129,8 @@ def _parse(document: Mapping[str, Any]) -> State:
         state.environments[key] = EnvironmentRecord(**{**entry, "arms": arms})
     for key, entry in document["instances"].items():
         spec = entry["spec"]
-        spec |= {"argv": tuple(spec["argv"]), "prepare": tuple(map(tuple, spec["prepare"]))}
+        spec |= {name: tuple(spec[name]) for name in ("argv", "readable")}
+        spec["prepare"] = tuple(map(tuple, spec["prepare"]))
         record = InstanceRecord(**{**entry, "spec": InstanceSpec(**spec)})
         if record.state not in STATES:
             raise ValueError(f"{record.state!r} is no state")

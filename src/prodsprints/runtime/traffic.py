@@ -16,6 +16,7 @@ from prodsprints.runtime.errors import (
     NotFoundError,
     PortTakenError,
     StaleTokenError,
+    StorageError,
     TooManyError,
 )
 from prodsprints.runtime.ports import PortRange, free
@@ -101,16 +102,18 @@ class Traffic:
         before = record.arms
         port = record.port = record.port if before and record.port else self._free_port(record.port)
         record.arms = arms
-        await self._save()
         try:
+            await self._save()
             await self.tell_clusters(before)
             if before:
                 return await self._envoy.set_route(port, arms), port
             return await self._envoy.add_route(list(self._routed()), port, arms), port
-        except EnvoyError as error:
-            if error.refused:  # what was in force still is; a time-out in contrast is made good when Envoy is back
+        except (EnvoyError, StorageError) as error:
+            # What was in force still is. A time-out, in contrast, is made good when Envoy is back.
+            if isinstance(error, StorageError) or error.refused:
                 record.arms = before
-                await self._save()
+                with contextlib.suppress(StorageError):
+                    await self._save()
             raise
 
     async def drop_arm(self, environment: str, instance: str) -> None:
@@ -206,10 +209,10 @@ class Traffic:
             return
         for key in [key for key in self._problems if key not in missing]:
             del self._problems[key]
-        for key, port in missing.items():
-            if not free(port):
-                self._problems[key] = await asyncio.to_thread(_taken, port)
-        if missing.keys() - self._problems.keys():
+        taken = {key: port for key, port in missing.items() if not free(port)}
+        for key, port in taken.items():
+            self._problems[key] = await asyncio.to_thread(_taken, port)
+        if len(taken) < len(missing):
             await self._envoy.set_listeners(list(routed.values()), again=True)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, LiteralString, ParamSpec, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -38,7 +38,12 @@ class Database:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             address.conninfo,
             connection_class=psycopg.Connection[DictRow],
-            kwargs={"row_factory": dict_row, "connect_timeout": 5, "application_name": "prodsprints"},
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": 5,
+                "application_name": "prodsprints",
+            },
             min_size=1,
             max_size=max_connections,
             timeout=5.0,
@@ -49,24 +54,29 @@ class Database:
     @contextmanager
     def tenant(self, tenant_id: UUID) -> Iterator[Connection]:
         """One transaction for one tenant: row-level security shows and accepts rows of that tenant only."""
-        with self._transaction() as connection:
+        with self._connection() as connection, connection.transaction():
             connection.execute(
                 "select set_config('role', 'prodsprints_tenant', true), set_config('app.tenant', %s, true)",
                 [str(tenant_id)],
             )
             yield connection
 
+    def once(self, statement: LiteralString, parameters: Sequence[Any]) -> DictRow | None:
+        """One statement that is its own transaction and chooses its own role: a call of one of our functions."""
+        with self._connection() as connection:
+            return connection.execute(statement, parameters).fetchone()
+
     @contextmanager
     def dispatch(self) -> Iterator[Connection]:
         """One transaction in the workers' own view: which releases wait where, leases, heartbeats; no content."""
-        with self._transaction() as connection:
+        with self._connection() as connection, connection.transaction():
             connection.execute("select set_config('role', 'prodsprints_dispatch', true)")
             yield connection
 
     @contextmanager
     def auth(self) -> Iterator[Connection]:
         """One transaction that may only look up and spend tokens, before a tenant is known."""
-        with self._transaction() as connection:
+        with self._connection() as connection, connection.transaction():
             connection.execute("select set_config('role', 'prodsprints_auth', true)")
             yield connection
 
@@ -76,7 +86,7 @@ class Database:
         self._pool.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _connection(self) -> Iterator[Connection]:
         try:
             with self._pool.connection() as connection:
                 yield connection

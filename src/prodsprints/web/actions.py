@@ -70,7 +70,7 @@ def promote(here: Site, caller: Caller, release_id: UUID) -> Release:
 def roll_back(here: Site, caller: Caller, environment_id: UUID, *, id: UUID) -> Release:
     """Queue a rollback of an environment to the version that was kept before."""
     found = environment(here, caller, environment_id)
-    rollback = requests.request_rollback(here.db, caller.tenant_id, actor=caller.actor, environment=found, id=id)
+    rollback = requests.request_rollback(here.db, actor=caller.actor, environment=found, id=id)
     _log.info("%s asked for rollback %s of environment %s", caller.actor, rollback.id, environment_id)
     return rollback
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
+from prodsprints.register import heatmap
 from prodsprints.register.load import load
 from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database
@@ -27,7 +29,7 @@ from prodsprints.web.hosts import Hosts
 from prodsprints.web.site import Site
 
 _STATIC = Path(__file__).parent / "static"
-_SILENT = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+_SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _DESCRIPTION = (
     "Releases, environments and the risk register of one ProdSprints. Every error is an RFC 9457 problem. On loopback "
     "reading needs no login; whatever changes something needs a token, or the session of a person who logged in."
@@ -45,9 +47,10 @@ def create_app(
     app = _described()
     hosts = Hosts(settings)
     app.state.site = Site(settings, db, load(), node_agent(settings), hosts, reader_tenant)
+    app.add_route("/static/heatmap.css", _heatmap_style, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(pages.router, include_in_schema=False)
-    app.add_middleware(Boundary, hosts=hosts, refuse=_refusal)  # type: ignore[arg-type]  # starlette types it loosely
+    app.add_middleware(Boundary, hosts=hosts, refuse=_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(psycopg.errors.UndefinedTable, _on_other_schema)
@@ -74,6 +77,10 @@ def _described() -> FastAPI:
     )
     app.include_router(api.router, dependencies=identity.DESCRIBED)
     return app
+
+
+async def _heatmap_style(_: Request) -> Response:
+    return Response(heatmap.STYLE, media_type="text/css")
 
 
 def _refusal(request: Request, error: ProdSprintsError) -> Response:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from prodsprints.release.records import Environment
-from prodsprints.runtime.errors import NotFound
+from prodsprints.runtime.errors import NotFoundError
 from prodsprints.runtime.values import Arm
 from prodsprints.web.errors import InvalidRequestError, NothingServesError
 from prodsprints.web.site import Site
@@ -52,7 +52,7 @@ def _parse(after: str | None) -> tuple[str | None, int]:
 def _serving(here: Site, environment: Environment) -> Arm:
     try:
         arms = here.agent.route(environment.key).arms
-    except NotFound:
+    except NotFoundError:
         arms = ()
     if not arms:
         raise NothingServesError(

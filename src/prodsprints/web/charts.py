@@ -15,12 +15,17 @@ from math import ceil, floor, isinf, log, log10
 from prodsprints.release.verdict import Arm, Tick, Verdict
 
 
-def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict]) -> str:
-    """Three panels over one time axis: error rates so far, e-value, bound; `verdicts[i]` is after `ticks[i]`."""
+def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict], *, style: bool = True) -> str:
+    """Three panels over one time axis: error rates so far, e-value, bound; `verdicts[i]` is after `ticks[i]`.
+
+    A page whose policy forbids `<style>`, and that gives all the colours itself, asks to leave it out.
+    """
     if len(ticks) != len(verdicts):
         raise ValueError(f"{len(ticks)} ticks but {len(verdicts)} verdicts: each tick has its own")
     if not ticks:
-        return _document("Canary", "No traffic yet.", [_text(_WIDTH / 2, 60, "No traffic yet", anchor="middle")], 100)
+        return _document(
+            "Canary", "No traffic yet.", [_text(_WIDTH / 2, 60, "No traffic yet", anchor="middle")], 100, style
+        )
     last = verdicts[-1]
     time = _Scale(0, max(ticks[-1].at, 1e-9), _LEFT, _LEFT + _PLOT_WIDTH)
     every = list(zip([tick.at for tick in ticks], _until_rejected(verdicts), strict=False))
@@ -33,7 +38,7 @@ def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict]) -> str:
         *_decision(every, time),
         *_time_axis(time),
     ]
-    return _document(f"Canary {last.canary.label} beside {last.stable.label}", last.sentence, shapes, _HEIGHT)
+    return _document(f"Canary {last.canary.label} beside {last.stable.label}", last.sentence, shapes, _HEIGHT, style)
 
 
 _Point = tuple[float, Verdict]
@@ -259,13 +264,14 @@ def _text(x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "
     )
 
 
-def _document(title: str, description: str, shapes: Iterable[str], height: float) -> str:
+def _document(title: str, description: str, shapes: Iterable[str], height: float, style: bool) -> str:
     dark = ";".join(f"--_chart-{name}:{dark}" for name, (_, dark) in _COLOURS.items())
+    own = f"<style>@media (prefers-color-scheme:dark){{.canary-chart{{{dark}}}}}</style>" if style else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="canary-chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
         f'width="100%" font-family="system-ui, sans-serif" font-size="12" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
-        f"<style>@media (prefers-color-scheme:dark){{.canary-chart{{{dark}}}}}</style>" + "".join(shapes) + "</svg>"
+        f"{own}{''.join(shapes)}</svg>"
     )
 
 

@@ -84,7 +84,9 @@ def from_validation(error: RequestValidationError) -> dict[str, Any]:
 def from_http(error: HTTPException, *, method: str, path: str) -> ProdSprintsError:
     """Starlette's own refusals (no such route, wrong method, oversized body) in our words."""
     if error.status_code == 404:
-        return NotFoundError(f"There is nothing at {path}.", next_step="Check the address; /v1/openapi.json lists them.")
+        return NotFoundError(
+            f"There is nothing at {path}.", next_step="Check the address; /v1/openapi.json lists them."
+        )
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         return MethodNotAllowedError(f"{path} does not answer {method}.", next_step=f"Use {allowed}.")

@@ -33,7 +33,7 @@ def follow_release(here: Site, tenant_id: UUID, release_id: UUID, *, after: int)
 
 
 def follow_log(here: Site, environment: Environment, *, after: str | None) -> EventSourceResponse:
-    """What the serving application writes, from `after` on; when another version takes over, its output from its start."""
+    """What the serving application writes, from `after` on; of a version that takes over, all from its start."""
     here.streams.refuse_when_full()
     return EventSourceResponse(_log_lines(here, environment, after), ping=_PING_SECONDS)
 

@@ -73,9 +73,7 @@ def mint(db: Database, tenant_id: UUID, *, actor: str, purpose: Purpose, seconds
 
 
 @patient
-def look_up(
-    db: Database, value: str, purposes: Collection[Purpose], *, valid_for_seconds: float = 0
-) -> Bearer | None:
+def look_up(db: Database, value: str, purposes: Collection[Purpose], *, valid_for_seconds: float = 0) -> Bearer | None:
     """Who `value` speaks for, or None if it is unknown, over, or made for something else."""
     with db.auth() as connection:
         row = connection.execute(

@@ -7,11 +7,9 @@ import os
 import shutil
 import tarfile
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support_images import Workshop, wheel
 
 from prodsprints.release.image import layer
 from prodsprints.release.image.contents import packages
@@ -27,6 +25,7 @@ from prodsprints.release.image.errors import (
 from prodsprints.release.image.layout import Layout
 from prodsprints.release.image.unpack import unpack
 from prodsprints.runtime import sandbox
+from support_images import Workshop, wheel
 
 
 def members(workshop: Workshop, digest: str) -> dict[str, tarfile.TarInfo]:
@@ -75,7 +74,9 @@ def test_every_blob_of_the_layout_is_named_by_its_content(workshop: Workshop) ->
     assert len(blobs) == 4
     assert all(hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name for blob in blobs)
     assert json.loads((workshop.layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
-    assert [entry["digest"] for entry in json.loads((workshop.layout / "index.json").read_text())["manifests"]] == [digest]
+    assert [entry["digest"] for entry in json.loads((workshop.layout / "index.json").read_text())["manifests"]] == [
+        digest
+    ]
 
 
 def test_no_trace_of_the_building_machine_is_in_a_layer(workshop: Workshop) -> None:
@@ -267,10 +268,15 @@ def test_setup_code_of_a_package_sees_nothing_of_ours(workshop: Workshop, monkey
     assert seen.endswith(f"AS {sandbox.unprivileged_user('build:shop') or os.getuid()}")
 
 
-@pytest.mark.skipif(not os.environ.get("CI"), reason="installs from the package index: only where CI promises one")
 def test_a_real_package_from_the_index_is_installed(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_RETRIES", "1")
     workshop.write({"requirements.txt": "idna\n"})
-    digest = workshop.build().digest
+    try:
+        digest = workshop.build().digest
+    except InstallError as error:
+        if os.environ.get("CI") or "cannot be reached" not in error.what:
+            raise
+        pytest.skip("no package index can be reached from here")
     assert run(workshop, digest, "python", "-c", "import idna; print(idna.encode('a.b').decode())").tail == ("a.b",)

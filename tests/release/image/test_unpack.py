@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support_images import Workshop
 
 from prodsprints.release.image import extract as extraction
 from prodsprints.release.image.environment import runtime_environment
@@ -20,9 +19,12 @@ from prodsprints.release.image.errors import ImageError, UnsafeImageError
 from prodsprints.release.image.extract import extract
 from prodsprints.release.image.layout import CONFIG, LAYER, MANIFEST, Layout
 from prodsprints.release.image.unpack import unpack
+from support_images import Workshop
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, *, link: str = "", mode: int = 0o644, size: int = 0) -> tarfile.TarInfo:
+def member(
+    name: str, kind: bytes = tarfile.REGTYPE, *, link: str = "", mode: int = 0o644, size: int = 0
+) -> tarfile.TarInfo:
     made = tarfile.TarInfo(name)
     made.type, made.linkname, made.mode, made.size = kind, link, mode, size
     return made
@@ -168,15 +170,15 @@ def test_arbitrary_bytes_never_raise_anything_but_our_errors(content: bytes) -> 
 
 def test_a_changed_byte_in_any_blob_is_noticed(workshop: Workshop) -> None:
     digest = workshop.build().digest
-    for blob in (workshop.layout / "blobs" / "sha256").iterdir():
-        content = bytearray(blob.read_bytes())
-        content[len(content) // 2] ^= 1
+    for number, blob in enumerate((workshop.layout / "blobs" / "sha256").iterdir()):
         original = blob.read_bytes()
-        blob.write_bytes(content)
+        middle = len(original) // 2
+        blob.write_bytes(original[:middle] + bytes([original[middle] ^ 1]) + original[middle + 1 :])
+        target = workshop.place / f"unpacked-{number}"
         with pytest.raises(UnsafeImageError, match="does not match its digest"):
-            unpack(workshop.layout, digest, workshop.place / "unpacked")
+            unpack(workshop.layout, digest, target)
+        assert {path.name for path in target.iterdir() if not path.name.endswith(".lock")} <= {"layers"}
         blob.write_bytes(original)
-    assert not [path for path in (workshop.place / "unpacked").iterdir() if not path.name.endswith("lock") and path.name != "layers"]
 
 
 def test_a_missing_blob_is_named(workshop: Workshop) -> None:
@@ -186,7 +188,9 @@ def test_a_missing_blob_is_named(workshop: Workshop) -> None:
         unpack(workshop.layout, digest, workshop.place / "unpacked")
 
 
-@pytest.mark.parametrize("digest", ["", "latest", "sha256:../../etc/passwd", "sha256:" + "A" * 64, "sha512:" + "a" * 128])
+@pytest.mark.parametrize(
+    "digest", ["", "latest", "sha256:../../etc/passwd", "sha256:" + "A" * 64, "sha512:" + "a" * 128]
+)
 def test_what_is_no_digest_is_refused(digest: str, tmp_path: Path) -> None:
     with pytest.raises(UnsafeImageError, match="is no sha256 digest"):
         unpack(tmp_path, digest, tmp_path)

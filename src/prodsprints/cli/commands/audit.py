@@ -56,23 +56,32 @@ def rendered(found: Audit) -> list[RenderableType]:
 
     parts: list[RenderableType] = []
     if found.findings:
-        table = Table("found", "", "where", "sure", box=None, header_style="dim", padding=(0, 2, 0, 0))
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+        table.add_column("found", no_wrap=True)
+        table.add_column("")
+        table.add_column("where", style="cyan", no_wrap=True)
+        table.add_column("sure", justify="right")
         for finding in found.findings:
             value = Text(finding.value)
             if finding.note:
                 value.append(f"  {finding.note}", style="dim")
             where = f"{finding.file}:{finding.line}" if finding.line else finding.file
-            table.add_row(finding.key, value, Text(where, style="cyan"), f"{finding.confidence:.0%}")
+            table.add_row(finding.key, value, Text(where), f"{finding.confidence:.0%}")
         parts.append(table)
     application = found.application
     if application is not None:
         parts.append(Text(f"\n✓ {application.name} can be released: {application.framework}.", style="green"))
         health = "any answer below 500" if application.health_any else application.health_path
-        parts.append(Text(f"  serves with   {shlex.join(application.web)}\n  healthy when  {health}"))
-        if application.test:
-            parts.append(Text(f"  tested with   {shlex.join(application.test)}"))
-        if application.migrate:
-            parts.append(Text(f"  migrated with {shlex.join(application.migrate)}"))
+        how = Table.grid(padding=(0, 2))
+        for name, value in (
+            ("  serves with", shlex.join(application.web)),
+            ("  healthy when", health),
+            ("  tested with", shlex.join(application.test)),
+            ("  migrated with", shlex.join(application.migrate)),
+        ):
+            if value:
+                how.add_row(name, Text(value))
+        parts.append(how)
     for question in found.questions:
         default = f" (as it stands: {question.options[0]})" if question.options else ""
         parts.append(Text(f"? {question.text}{default}  [{question.key}]", style="yellow"))

@@ -20,7 +20,7 @@ def command() -> None:
     from prodsprints.store import migrate
 
     logs.configure()
-    settings = Settings.from_environment()
+    settings = database.with_admin(Settings.from_environment())
     address = database.address(settings)
     migrate.check(address)
     worker.serve(settings, address)

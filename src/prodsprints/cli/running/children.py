@@ -20,6 +20,8 @@ _WATCH_SECONDS = 0.1
 _SETTLED_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 5.0
 _STOP_SECONDS = 15.0
+_LAST_LINES = 2
+_LAST_CHARACTERS = 400
 
 # What a child may know of our environment; dependencies are built with the user's index and proxy settings.
 _PASSED_ON = frozenset({
@@ -78,6 +80,16 @@ class Child:
                 process.kill()
                 process.wait()
         self._close_lifeline()
+
+    @property
+    def trouble(self) -> str:
+        """Why it keeps ending, in its own last words; empty while it runs."""
+        process = self._process
+        if process is None or process.poll() is None:
+            return ""
+        lines = self._log_file.read_text(errors="replace").splitlines() if self._log_file.exists() else []
+        words = " ".join(lines[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+        return f"The {self._role.name} ended with exit code {process.returncode}: {words or 'it said nothing'}"
 
     def _watch(self) -> None:
         pause, began = 0.0, time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import threading
+from dataclasses import replace
 from uuid import UUID
 
 from prodsprints.kernel.errors import ProdSprintsError
@@ -23,6 +24,13 @@ def address(settings: Settings) -> Address:
     if settings.database_url is not None:
         return Address.parse(settings.database_url)
     return embedded.EmbeddedPostgres(settings).address()
+
+
+def with_admin(settings: Settings) -> Settings:
+    """The settings with a role that may create the applications' databases; the embedded server has one of its own."""
+    if settings.database_url is not None or settings.admin_database_url is not None:
+        return settings
+    return replace(settings, admin_database_url=embedded.EmbeddedPostgres(settings).admin_address().conninfo)
 
 
 def bring_up_to_date(settings: Settings) -> None:

@@ -35,6 +35,7 @@ class Stack:
         self._settings = settings
         self._say = say
         self._undo = contextlib.ExitStack()
+        self._children: list[children.Child] = []
 
     @property
     def address(self) -> str:
@@ -81,6 +82,7 @@ class Stack:
             child = children.Child(role, self._settings, environment)
             self._undo.callback(child.stop)
             child.start()
+            self._children.append(child)
 
     def _node_listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -101,16 +103,16 @@ class Stack:
             except ProdSprintsError as error:
                 health, last = {}, str(error)
             else:
-                last = f"The node is {health['node']}, workers: {health['workers']}."
+                last = f"Database {health['database']}, node agent {health['node']}, workers {health['workers']}."
                 if not announced:
                     self._say(f"Dashboard: {self.address}")
                     announced = True
-                if health["workers"] and self._node_listens():
+                if health["workers"] and health["node"] == "up":
                     return
             if time.monotonic() > deadline:
                 raise StartFailedError(
                     f"ProdSprints did not come up in {_READY_SECONDS:.0f} s.",
-                    why=last,
+                    why=" ".join(filter(None, (child.trouble for child in self._children))) or last,
                     next_step=f"The logs say why: {self._settings.home / 'logs'}.",
                 )
             time.sleep(_POLL_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.rule import Rule
 from rich.text import Text
 
+import prodsprints
 from prodsprints.cli import following
 from prodsprints.cli.commands import audit
 from prodsprints.cli.errors import StoryError
@@ -23,7 +24,7 @@ from prodsprints.kernel.settings import Settings
 Json = dict[str, Any]
 
 _RATE = 300
-_PATHS = ("/", "/products")
+_PATHS = ("/", "/api/products")
 _AFTERWARDS_SECONDS = 2.0
 
 
@@ -92,7 +93,7 @@ class _Teller:
         from prodsprints.release.examples import lay_out_shop
 
         ending = Ending()
-        repository = lay_out_shop(self._platform.settings.home / "examples" / "shop")
+        repository = lay_out_shop(_examples(), self._platform.settings.home / "examples")
         if not self.audit(repository):
             raise StoryError("The example cannot be released.", next_step="Please report it; the reasons are above.")
         self._chapter("v1: the first version, nothing to compare it with")
@@ -181,6 +182,18 @@ class _Teller:
     def _chapter(self, title: str) -> None:
         self.say("")
         self.say(Rule(Text(title, style="bold"), align="left", style="dim"))
+
+
+def _examples() -> Path:
+    """The folder `examples` of the source repository; a wheel does not carry it."""
+    found = Path(prodsprints.__file__).parents[2] / "examples"
+    if not (found / "shop").is_dir():
+        raise StoryError(
+            "The tour's example is not installed.",
+            why="It is in the source repository, and this is an installed package.",
+            next_step="Run the tour in a clone, or play it with a repository of yours: prodsprints up --tour --repo PATH.",
+        )
+    return found
 
 
 def _command(rest: str) -> str:

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from prodsprints.controls.credentials.errors import ScanError
+from prodsprints.kernel.redaction import Redactor
 from prodsprints.runtime import sandbox
 
 _SCANNER = Path(__file__).with_name("scanner.py")
@@ -54,7 +56,7 @@ def scan(root: Path, *, timeout_seconds: float = 300.0) -> Scan:
     """Scan the text files below `root` with detect-secrets, in a process of its own without network.
 
     Binary files are left out; larger ones than 1 MiB, and such that take too long, are named in `skipped`. A line
-    that says `pragma: allowlist secret` is allowed. Nothing is ever verified online.
+    that says `pragma: allowlist secret` is allowed. Nothing is ever verified online. Raises ScanError.
     """
     secrets: list[Secret] = []
     skipped: list[Skipped] = []
@@ -83,11 +85,17 @@ def scan(root: Path, *, timeout_seconds: float = 300.0) -> Scan:
         timeout_seconds=timeout_seconds,
         on_line=take,
     )
+    if not finished and not done.timed_out and not done.dropped_bytes:
+        raise ScanError(
+            f"The scanner for secrets ended with {done.exit_code} before it was done.",
+            why=Redactor().text(done.tail[-1]) if done.tail else "",
+            next_step="Install ProdSprints anew with its `server` extra (detect-secrets), then try again.",
+        )
     return Scan(
         secrets=tuple(
             sorted(set(secrets), key=lambda secret: (not secret.certain, secret.file, secret.line, secret.kind))
         ),
         skipped=tuple(skipped[:_MAX_SHOWN]),
         files=files,
-        complete=finished and done.exit_code == 0 and not done.timed_out and not done.dropped_bytes,
+        complete=finished and not done.dropped_bytes,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from prodsprints.release.audit.files import Files
@@ -59,8 +59,8 @@ class Candidate:
         return f"{self.module}:{self.attribute}"
 
 
-def candidates(files: Files, modules: Modules) -> list[Candidate]:
-    """All of them, the most likely one first."""
+def candidates(files: Files, modules: Modules, bases: Container[str]) -> list[Candidate]:
+    """All of them, the most likely one first; `bases` are the directories with a manifest of packages."""
     classes = _own_classes(modules)
     factories = {f.name: framework for module in modules for f, framework in _factories(module, classes)}
     mounted = _mounted(modules)
@@ -68,7 +68,7 @@ def candidates(files: Files, modules: Modules) -> list[Candidate]:
     found: list[Candidate] = []
     for module in modules:
         for framework, attribute, line, factory, needs_arguments in _in_module(module, classes, factories):
-            root, name = import_path(files, module)
+            root, name = import_path(files, module, bases)
             candidate = Candidate(framework, module.file, line, attribute, factory, root, name, 0, needs_arguments)
             score = _score(candidate, module) + min(mentioned[candidate.target], 2) * 12
             score -= 20 * ((module.file, attribute) in mounted or (module.file, "*") in mounted)
@@ -98,11 +98,11 @@ def unsupported(modules: Modules) -> tuple[str, Module, int] | None:
     return None
 
 
-def import_path(files: Files, module: Module) -> tuple[str, str]:
+def import_path(files: Files, module: Module, bases: Container[str]) -> tuple[str, str]:
     """The directory to put on the import path, and the module's dotted name from there.
 
-    A directory is a good import root when the file's own absolute imports are found in it; between equals `src/` wins,
-    then the top. Each part of the dotted name has to be an identifier, and a package must not be cut in the middle.
+    A directory is a good import root when the file's own absolute imports are found in it; between equals the
+    directory of a manifest or `src/` wins, then the top. Each part of the dotted name has to be an identifier, and a package must not be cut in the middle.
     """
     directories = module.file.split("/")[:-1]
     stem = module.file.rpartition("/")[2].removesuffix(".py")
@@ -116,7 +116,12 @@ def import_path(files: Files, module: Module) -> tuple[str, str]:
         at = f"{root}/" if root else ""
         resolved = sum(1 for name in imported if f"{at}{name}.py" in files or f"{at}{name}" in files.directories)
         inside_package = bool(root) and f"{root}/__init__.py" in files
-        score = 10 * resolved - 15 * inside_package + 3 * (directories[:depth] == ["src"]) - depth
+        score = (
+            10 * resolved
+            - 15 * inside_package
+            + 3 * (directories[:depth] == ["src"] or (bool(root) and root in bases))
+            - depth
+        )
         if best is None or score > best[0]:
             best = (score, root, ".".join(parts))
     return (best[1], best[2]) if best else ("/".join(directories), stem)

@@ -17,7 +17,10 @@ _SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 @dataclass(frozen=True)
 class Django:
-    """One Django project: `root` is the directory of manage.py, which is its import root."""
+    """One Django project: `root` is the directory of manage.py, which is its import root.
+
+    `settings` is what the server uses, `test_settings` what `manage.py test` would by itself.
+    """
 
     manage: str
     root: str
@@ -27,6 +30,7 @@ class Django:
     server_file: str
     is_asgi: bool
     open_to_localhost: bool
+    test_settings: str
     findings: tuple[Finding, ...]
 
 
@@ -53,7 +57,7 @@ def project(files: Files, modules: Modules) -> Django | None:
     findings += _databases(read)
     return Django(
         manage, root, stated, settings_file, _dotted(root, server_file) if entry else "", server_file, is_asgi,
-        not hosts, tuple(findings),
+        not hosts, _default_settings(modules.get(manage)) or stated, tuple(findings),
     )  # fmt: skip
 
 

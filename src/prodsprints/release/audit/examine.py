@@ -55,7 +55,7 @@ class _Evidence:
 def _gather(files: Files) -> _Evidence:
     modules = Modules(files)
     bases = packages.bases(files)
-    found = apps.candidates(files, modules)
+    found = apps.candidates(files, modules, bases)
     site = django.project(files, modules)
     near = site.root if site else found[0].file.rpartition("/")[0] if found else ""
     needed = packages.read(files, _base_for(bases, near))
@@ -168,7 +168,7 @@ def _application(evidence: _Evidence, serving: servers.Serving, config: ReleaseC
     if evidence.django and not evidence.django.open_to_localhost:
         health = ""  # the answer would be 400 for this machine's own checks
     test, test_packages = verification.tests(evidence.files, needed, evidence.django)
-    migrate = verification.migrations(evidence.files, evidence.processes, evidence.django)
+    migrate = verification.migrations(evidence.files, evidence.processes, evidence.django, needed, evidence.apps)
     found_database = evidence.database is not None and evidence.database.confidence > 0.6
     return Application(
         name=_name(stated.name or needed.name or evidence.files.root.name),

@@ -58,7 +58,7 @@ def _routes(modules: Modules) -> Iterator[Route]:
         for call, path in _stated(module):
             owner = spelled(call.func.value) if isinstance(call.func, ast.Attribute) else ""
             for prefix in prefixes.of(module, owner):
-                whole = "/" + "/".join(part.strip("/") for part in (prefix.text, path) if part.strip("/"))
+                whole = "/" + "/".join(part for part in f"{prefix.text}/{path}".split("/") if part)
                 whole += "/" if path.endswith("/") and len(whole) > 1 else ""
                 yield Route(whole, module.file, call.lineno, prefix.certain)
 

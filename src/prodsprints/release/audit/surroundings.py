@@ -113,7 +113,7 @@ def _delivery(files: Files) -> Iterator[Finding]:
     for name in files.named("Dockerfile", "Containerfile")[:_MOST_OF_A_KIND]:
         yield Finding("docker", "Dockerfile", name, 1, 0.98, "not used: the image is built from the Python packages")
         for number, text in files.lines(name):
-            if found := re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\s+(.{1,120})", text):
+            if found := re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\s+(?:-\S+\s+)*([^-\s].{1,120})", text):
                 note = "the Dockerfile installs it; a release does not"
                 yield Finding("native-library", found[1].rstrip("\\ &"), name, number, 0.5, note)
             if found := re.match(r"\s*EXPOSE\s+(\d{2,5})", text, re.IGNORECASE):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
+from prodsprints.release.audit.apps import Candidate
 from prodsprints.release.audit.django import Django
 from prodsprints.release.audit.files import Files
 from prodsprints.release.audit.packages import Packages
@@ -20,11 +23,9 @@ def findings(files: Files, packages: Packages, site: Django | None) -> Iterator[
     if tests_at:
         yield Finding("tests", "pytest" if _uses_pytest(files, packages) else "unittest", tests_at[0], 1, 0.9)
     if alembic := _alembic(files):
-        yield Finding("migrations", "alembic", alembic, 1, 0.95)
+        yield Finding("migrations", "flask-migrate" if packages.find("flask-migrate") else "alembic", alembic, 1, 0.95)
     if site and (versions := _django_migrations(files)):
         yield Finding("migrations", "django", versions[0], 1, 0.95)
-    if flask := next((name for name in files.named("env.py") if "flask" in files.text(name).lower()), ""):
-        yield Finding("migrations", "flask-migrate", flask, 1, 0.9)
 
 
 def tests(files: Files, packages: Packages, site: Django | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -33,20 +34,27 @@ def tests(files: Files, packages: Packages, site: Django | None) -> tuple[tuple[
         return (), ()
     if not _uses_pytest(files, packages):
         if site:
-            return ("python", site.manage, "test", "--noinput"), packages.test_sources
+            return ("python", site.manage, "test", "--noinput", *_settings(site.test_settings)), packages.test_sources
         return (*_PYTEST,), (*packages.test_sources, "pytest")
-    return _PYTEST, packages.test_sources if packages.mentions("pytest") else (*packages.test_sources, "pytest")
+    has_pytest = any(entry.name.startswith("pytest") for entry in packages.declared)
+    command = (*_PYTEST, *_pytest_settings(files))
+    return command, packages.test_sources if has_pytest else (*packages.test_sources, "pytest")
 
 
-def migrations(files: Files, processes: Mapping[str, Process], site: Django | None) -> tuple[str, ...]:
+def migrations(
+    files: Files, processes: Mapping[str, Process], site: Django | None, packages: Packages, apps: Sequence[Candidate]
+) -> tuple[str, ...]:
     """The command that migrates the database: the Procfile's `release:` line, else by the tool that is used."""
     if "release" in processes:
         return processes["release"].argv
     if site and _django_migrations(files):
         return ("python", site.manage, "migrate", "--noinput")
+    if packages.find("flask-migrate") and apps and files.named("alembic.ini"):
+        return ("python", "-m", "flask", "--app", apps[0].target, "db", "upgrade")
     if alembic := _alembic(files):
-        configuration = () if alembic == "alembic.ini" else ("-c", alembic)
-        return ("python", "-m", "alembic", *configuration, "upgrade", "head")
+        upgrade = ("python", "-m", "alembic", "upgrade", "head")
+        directory = alembic.rpartition("/")[0]  # its script_location is mostly relative to where alembic is run
+        return ("sh", "-c", f"cd {shlex.quote(directory)} && exec {shlex.join(upgrade)}") if directory else upgrade
     return ()
 
 
@@ -59,6 +67,20 @@ def environment(serving: Serving, site: Django | None, processes: Mapping[str, P
         found |= dict(processes["release"].environment)
     found |= dict(serving.environment)
     return tuple(sorted(found.items()))
+
+
+def _settings(module: str) -> tuple[str, ...]:
+    """The environment names the server's settings, which would win over what the tests are written for."""
+    return (f"--settings={module}",) if module else ()
+
+
+def _pytest_settings(files: Files) -> tuple[str, ...]:
+    for name in filter(files.__contains__, ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")):
+        if found := re.search(
+            r"""^\s*DJANGO_SETTINGS_MODULE\s*=\s*["']?([\w.]{1,200})""", files.text(name), re.MULTILINE
+        ):
+            return (f"--ds={found[1]}",)
+    return ()
 
 
 def _test_files(files: Files) -> list[str]:

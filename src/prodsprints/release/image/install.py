@@ -198,7 +198,7 @@ class _Build:
 
 
 def _pip_of_its_own(store: Path) -> Path:
-    """A copy of our pip, apart from everything else that is installed with us: it puts what surrounds it on its path."""
+    """A copy of our pip, apart from all that is installed with us: pip puts what surrounds it on its path."""
     spec = find_spec("pip")
     if spec is None or spec.origin is None:
         raise InstallError("pip is not installed beside ProdSprints.", next_step="Install it: python -m ensurepip")

@@ -36,7 +36,9 @@ def list_projects(here: Here, caller: Reading) -> values.Page[values.Project]:
 @router.get("/environments", responses=READS)
 def list_environments(here: Here, caller: Reading) -> values.Page[values.Environment]:
     """Every environment, by project and name."""
-    return values.Page(items=[_environment(here, caller, one) for one in records.environments(here.db, caller.tenant_id)])
+    return values.Page(
+        items=[_environment(here, caller, one) for one in records.environments(here.db, caller.tenant_id)]
+    )
 
 
 @router.get("/environments/{environment_id}", responses=READS)
@@ -71,7 +73,9 @@ def follow_log(
     return streams.follow_log(here, environment, after=last_event_id or after)
 
 
-@router.post("/environments/{environment_id}/rollback", status_code=202, response_model=values.Release, responses=CHANGES)
+@router.post(
+    "/environments/{environment_id}/rollback", status_code=202, response_model=values.Release, responses=CHANGES
+)
 def roll_back(environment_id: UUID, here: Here, caller: Changing, key: Key = None) -> Response:
     """Queue a rollback to the version that was kept before the current one."""
 

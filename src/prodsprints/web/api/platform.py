@@ -62,7 +62,5 @@ def make_login_link(here: Here, caller: Changing) -> values.LoginLink:
     """A link that logs a person in once, within a minute. Needs a token, not a session."""
     if caller.means != "token":
         raise LoginRequiredError("A session cannot make further logins.", next_step="Run `prodsprints login`.")
-    code = tokens.mint(
-        here.db, caller.tenant_id, actor=caller.actor, purpose="login", seconds=tokens.LOGIN_SECONDS
-    )
+    code = tokens.mint(here.db, caller.tenant_id, actor=caller.actor, purpose="login", seconds=tokens.LOGIN_SECONDS)
     return values.LoginLink(url=f"{here.hosts.address}/login/{code.value}", expires_at=code.expires_at)

@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Literal
 
 from prodsprints.register.model import Mitigation
-from prodsprints.register.register import Register
 from prodsprints.register.rating import Level
+from prodsprints.register.register import Register
 from prodsprints.register.summary import Summary
 from prodsprints.release.records import Environment, Release
 
 Tone = Literal["bad", "warn", "live", "idle"]
+
+_MOST_WRONG = 2
+_WRONG: dict[str, tuple[Tone, str]] = {
+    "rolled_back": ("warn", "was rolled back"),
+    "refused": ("bad", "was refused"),
+    "failed": ("bad", "failed"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class Action:
     title: str
     why: str
     href: str = ""
-    link: str = ""
     command: str = ""
 
 
@@ -73,29 +79,17 @@ def _without_worker(latest: Sequence[Release], workers: int, program: str) -> It
 
 
 def _gone_wrong(latest: Sequence[Release]) -> Iterator[Action]:
-    for release in latest:
-        if release.status in {"rolled_back", "failed", "refused"}:
-            status = release.status.replace("_", " ")
-            yield Action(
-                "bad",
-                f"See why {release.project} {release.label} was {status}" if status != "failed" else
-                f"See why {release.project} {release.label} failed",
-                release.reason,
-                href=f"/releases/{release.id}",
-                link="Open the release",
-            )
+    wrong = [release for release in latest if release.status in _WRONG]
+    for release in wrong[:_MOST_WRONG]:
+        tone, words = _WRONG[release.status]
+        yield Action(tone, f"See why {release.project} {release.label} {words}", release.reason, _page(release))
 
 
 def _under_way(latest: Sequence[Release]) -> Iterator[Action]:
     for release in latest:
         if release.status == "running":
-            yield Action(
-                "live",
-                f"Watch {release.project} {release.label} go to {release.environment}",
-                "Its canary is judged second by second; promote or abort it there.",
-                href=f"/releases/{release.id}",
-                link="Follow it live",
-            )
+            title = f"Watch {release.project} {release.label} go to {release.environment}"
+            yield Action("live", title, "Promote or abort it there; the verdict does it otherwise.", _page(release))
 
 
 def _first_release(environments: Sequence[Environment], latest: Sequence[Release], program: str) -> Iterator[Action]:
@@ -103,8 +97,8 @@ def _first_release(environments: Sequence[Environment], latest: Sequence[Release
         yield Action(
             "idle",
             "Release your first repository",
-            "Look first at what it is, with file and line for each finding; then release it.",
-            command=f"{program} audit ~/app\n{program} release ~/app",
+            "`audit` says what a repository is, with file and line; `release` in its place releases it.",
+            command=f"{program} audit ~/app",
         )
 
 
@@ -114,8 +108,7 @@ def _reviews(summary: Summary) -> Iterator[Action]:
             "warn",
             f"Review {review.subject}",
             f"It was due on {review.due}; what it claims may no longer be so.",
-            href="/risks",
-            link="Go through the risks",
+            "/risks",
         )
 
 
@@ -125,10 +118,13 @@ def _unproven(critical: Sequence[Mitigation]) -> Iterator[Action]:
             "idle",
             f"{len(critical)} rows of critical risks are unproven",
             "Each is claimed, and nothing here has shown it holding against a real fault.",
-            href="/risks#critical",
-            link="See what each still lacks",
+            "/risks#critical",
         )
 
 
 def _name(release: Release) -> str:
     return f"{release.project} {release.label} → {release.environment}"
+
+
+def _page(release: Release) -> str:
+    return f"/releases/{release.id}"

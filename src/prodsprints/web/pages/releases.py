@@ -44,11 +44,13 @@ def releases(
 
 
 @router.get("/releases/{release_id}")
-def release(release_id: UUID, here: Here, caller: Reading) -> Response:
-    """One release: how it stands and why, step by step, with its canary and its live log."""
+def release(
+    release_id: UUID, here: Here, caller: Reading, after: Annotated[int, Query(ge=0, le=2**62)] = 0
+) -> Response:
+    """One release: how it stands and why, step by step, with its canary and its live log from `after` on."""
     found = actions.release(here, caller, release_id)
     steps = records.steps(here.db, caller.tenant_id, release_id)
-    events = records.events(here.db, caller.tenant_id, release_id, limit=_LOG_LINES)
+    events = records.events(here.db, caller.tenant_id, release_id, after=after, limit=_LOG_LINES + 1)
     shown = evidence.of(here.db, found)
     return page(
         "release.html",
@@ -58,9 +60,11 @@ def release(release_id: UUID, here: Here, caller: Reading) -> Response:
         ended=found.status in ENDED,
         sentence=_sentence(found, steps, shown.verdict),
         steps=steps,
-        events=events,
+        events=events[:_LOG_LINES],
+        after=after,
+        later=events[_LOG_LINES - 1].seq if len(events) > _LOG_LINES else 0,
         verdict=shown.verdict,
-        chart=canary_chart(shown.ticks, shown.verdicts) if shown.ticks else "",
+        chart=canary_chart(shown.ticks, shown.verdicts, style=False) if shown.ticks else "",
         can_promote=_can_promote(found, steps),
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -19,6 +21,7 @@ from prodsprints.web.pages import words
 from prodsprints.web.problems import RETRY_AFTER_SECONDS
 
 _redactor = Redactor()
+_CODE = re.compile(r"`([^`\n]{1,300})`")
 
 
 def page(template: str, *, caller: Caller | None, section: str = "", status: int = 200, **values: Any) -> HTMLResponse:
@@ -62,4 +65,10 @@ def _templates() -> Environment:
     )
     environment.globals["words"] = words
     environment.filters["iso"] = clock.iso
+    environment.filters["said"] = _said
     return environment
+
+
+def _said(text: str) -> Markup:
+    """A sentence of ours: what stands between backquotes is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped just before

@@ -10,7 +10,7 @@ _STATUS = {
     "queued": ("Queued", "idle"),
     "running": ("Running", "live"),
     "released": ("Released", "good"),
-    "rolled_back": ("Rolled back", "bad"),
+    "rolled_back": ("Rolled back", "warn"),
     "refused": ("Refused", "bad"),
     "failed": ("Failed", "bad"),
     "aborted": ("Aborted", "warn"),
@@ -27,6 +27,21 @@ def status(name: str) -> str:
 def tone(name: str) -> str:
     """Which colour a status has: good, bad, warn, live or idle."""
     return _STATUS[name][1]
+
+
+def meanwhile(release: Release) -> str:
+    """What stands for the reason of a release that has not ended."""
+    return {"queued": "Waits for its turn.", "running": "Under way."}.get(release.status, "–")
+
+
+def step(name: str) -> str:
+    """A step's name as a heading: `Roll back`, `SBOM`."""
+    return {"sbom": "SBOM"}.get(name, name.capitalize())
+
+
+def step_tone(step: Step) -> str:
+    """The colour of a step's mark; a rollout that did its work by rejecting is no success of the version."""
+    return "warn" if step.detail.get("decision") == "reject" else tone(step.status)
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The shop's pages and API over any store."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from json import JSONDecodeError
@@ -8,9 +9,11 @@ from random import Random
 
 from jinja2 import Environment, FileSystemLoader
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shop import VERSION
 from shop.domain import OrderError, deal_of_the_moment, read_order
@@ -62,5 +65,23 @@ def create_app(store: Store, random: Random | None = None) -> Starlette:
             Route("/api/orders", place_order, methods=["POST"]),
             Route("/healthz", healthz),
         ],
+        middleware=[Middleware(_Apology)],
         lifespan=lifespan,
     )
+
+
+class _Apology:
+    """Answers 500 for what went wrong, and leaves the connection usable for the next request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            logging.getLogger("uvicorn.error").exception("%s %s failed", scope["method"], scope["path"])
+            sorry = PlainTextResponse("Something went wrong here. Nothing was ordered; please try again.\n", 500)
+            await sorry(scope, receive, send)

@@ -1,0 +1,193 @@
+"""A command line to type at, a platform's double that answers as /v1 does, and a small repository to point at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prodsprints.cli.main import main
+
+APP = """\
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/healthz")
+def healthz() -> str:
+    return "ok"
+"""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What came of one command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines; fails if anything else is among them."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("DATABASE_URL", "ADMIN_DATABASE_URL", "TOKEN", "HOST", "NODE"):
+        monkeypatch.delenv(f"PRODSPRINTS_{name}", raising=False)
+    monkeypatch.setenv("PRODSPRINTS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PRODSPRINTS_PORT", "1")  # nobody listens there
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def type_(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Typed]:
+    def run(*words: str) -> Typed:
+        capsys.readouterr()
+        code = main(words)
+        shown = capsys.readouterr()
+        return Typed(code, shown.out, shown.err)
+
+    return run
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A FastAPI application in a Git repository, as a stranger would have it."""
+    top = tmp_path / "app"
+    (top / "app").mkdir(parents=True)
+    (top / "app" / "__init__.py").touch()
+    (top / "app" / "main.py").write_text(APP)
+    (top / "requirements.txt").write_text("fastapi==0.115.0\nuvicorn==0.34.0\n")
+    for arguments in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *arguments], cwd=top, check=True)
+    return top
+
+
+RELEASE: dict[str, Any] = {
+    "id": "00000000-0000-4000-8000-000000000001",
+    "project": "app",
+    "environment": "production",
+    "environment_id": "00000000-0000-4000-8000-0000000000e1",
+    "label": "v2",
+    "commit": "a" * 40,
+    "status": "queued",
+    "reason": "",
+    "figures": {},
+}
+ENVIRONMENT: dict[str, Any] = {
+    "id": RELEASE["environment_id"],
+    "project": "app",
+    "name": "production",
+    "repository": "/srv/app",
+    "node": "here",
+    "port": 18000,
+    "address": "http://127.0.0.1:18000",
+    "current_release_id": RELEASE["id"],
+    "current_label": "v1",
+}
+
+
+@dataclass
+class Double:
+    """A platform that answers what it is told to; `asked` is what it heard."""
+
+    ending: dict[str, Any] = field(default_factory=lambda: {"status": "released", "reason": "Good to keep."})
+    events: list[dict[str, Any]] = field(default_factory=list)
+    cut_after: int | None = None
+    asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
+
+    def answer(self, method: str, path: str) -> tuple[int, Any]:
+        """The status and body for a request."""
+        if (method, path) in self.answers:
+            return self.answers[method, path]
+        release = f"/v1/releases/{RELEASE['id']}"
+        known: dict[tuple[str, str], tuple[int, Any]] = {
+            ("GET", "/v1/health"): (200, {"version": "0", "database": "up", "node": "up", "workers": 1}),
+            ("GET", "/v1/environments"): (200, {"items": [ENVIRONMENT], "next": None}),
+            ("GET", "/v1/releases"): (200, {"items": [{**RELEASE, "status": "running"}], "next": None}),
+            ("POST", "/v1/releases"): (202, RELEASE),
+            ("GET", release): (200, {**RELEASE, **self.ending}),
+            ("POST", f"{release}/abort"): (202, RELEASE),
+            ("POST", f"{release}/promote"): (202, RELEASE),
+            ("POST", f"/v1/environments/{ENVIRONMENT['id']}/rollback"): (202, {**RELEASE, "label": "v1"}),
+            ("POST", f"/v1/environments/{ENVIRONMENT['id']}/unlock"): (200, {"lease": None}),
+            ("GET", f"/v1/environments/{ENVIRONMENT['id']}/log"): (
+                200,
+                {"label": "v1", "text": "listening\n", "next": "i.10", "dropped_lines": 0},
+            ),
+            ("POST", "/v1/login-links"): (
+                201,
+                {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},
+            ),
+        }
+        return known.get((method, path), (404, {"title": "Nothing there", "status": 404, "exit_code": 64}))
+
+
+@pytest.fixture
+def platform(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
+    double = Double()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith("/events"):
+                double.asked.append(("GET", self.path, dict(self.headers), None))
+                self._stream(int(self.headers.get("Last-Event-ID", "0")))
+            else:
+                self._answer("GET", None)
+
+        def do_POST(self) -> None:
+            self._answer("POST", json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}"))
+
+        def _answer(self, method: str, body: Any) -> None:
+            path = self.path.partition("?")[0]
+            double.asked.append((method, path, dict(self.headers), body))
+            status, document = double.answer(method, path)
+            text = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def _stream(self, after: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.close_connection = True
+            for event in double.events:
+                if event["seq"] <= after:
+                    continue
+                self.wfile.write(f"id: {event['seq']}\nevent: log\ndata: {json.dumps(event)}\n\n".encode())
+                if event["seq"] == double.cut_after and after < event["seq"]:
+                    return
+            self.wfile.write(b'event: end\ndata: {"status": "released"}\n\n')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
+    thread.start()
+    monkeypatch.setenv("PRODSPRINTS_PORT", str(server.server_address[1]))
+    monkeypatch.setenv("PRODSPRINTS_TOKEN", "a-token-of-the-test")
+    yield double
+    server.shutdown()
+    server.server_close()
+    thread.join()
