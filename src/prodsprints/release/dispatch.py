@@ -88,8 +88,8 @@ def adopt(db: Database, tenant_id: UUID, release_id: UUID, *, resource: str, wor
 
 @patient
 def let_go(db: Database, tenant_id: UUID, *, resource: str, worker: str, fencing_token: int) -> None:
-    """Give the environment's lease back after the release has ended."""
-    with db.dispatch() as connection:
+    """Give the environment's lease back after the release has ended; were that lost, it would end by itself."""
+    with db.dispatch(durable=False) as connection:
         leases.release(connection, tenant_id, resource, worker, fencing_token)
 
 

@@ -155,10 +155,8 @@ def _http(port: int, directory: Path) -> dict[str, Any]:
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
-                "typed_config": {
-                    "@type": f"{_EXTENSIONS}.filters.http.router.v3.Router",
-                    "suppress_envoy_headers": True,
-                },
+                # x-envoy-upstream-service-time stays: it tells an application's own 5xx from Envoy's
+                "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"},
             }
         ],
     }

@@ -67,10 +67,16 @@ class Database:
             return connection.execute(statement, parameters).fetchone()
 
     @contextmanager
-    def dispatch(self) -> Iterator[Connection]:
-        """One transaction in the workers' own view: which releases wait where, leases, heartbeats; no content."""
+    def dispatch(self, *, durable: bool = True) -> Iterator[Connection]:
+        """One transaction in the workers' own view: which releases wait where, leases, heartbeats; no content.
+
+        Without `durable` the commit does not wait for the disk: for what may be lost in a crash of the server.
+        """
         with self._connection() as connection, connection.transaction():
-            connection.execute("select set_config('role', 'prodsprints_dispatch', true)")
+            connection.execute(
+                "select set_config('role', 'prodsprints_dispatch', true), set_config('synchronous_commit', %s, true)",
+                ["on" if durable else "off"],
+            )
             yield connection
 
     @contextmanager

@@ -56,7 +56,7 @@ class Heartbeat:
                 _log.warning("%s", error.what)
 
     def _beat(self) -> bool:
-        with self._db.dispatch() as connection:
+        with self._db.dispatch(durable=False) as connection:
             alive = connection.execute(
                 "update workers set heartbeat_at = now() where id = %s and reaped_at is null", [self._worker]
             ).rowcount

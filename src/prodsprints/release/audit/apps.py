@@ -28,12 +28,13 @@ UNSUPPORTED = {
 _FACTORY_NAMES = {"create_app": 12, "make_app": 12, "build_app": 10, "get_app": 10, "app_factory": 10}
 _OBJECT_NAMES = {"app": 12, "application": 11, "api": 6, "server": 4}
 _FILE_NAMES = {
-    "wsgi": 10, "main": 9, "asgi": 9, "app": 8, "application": 7, "server": 7, "__init__": 6, "api": 5, "web": 5,
-    "run": 4,
+    "wsgi": 10, "main": 9, "asgi": 9, "app": 8, "application": 7, "server": 7, "__init__": 6, "api": 5,
+    "web": 5, "run": 4,
 }  # fmt: skip
 _COMMAND_FILES = (
     "Dockerfile", "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml", "Makefile", "render.yaml",
-    "fly.toml", "app.yaml", "gunicorn.conf.py", "gunicorn_conf.py", ".flaskenv", "justfile", "start.sh", "entrypoint.sh",
+    "fly.toml", "app.yaml", "gunicorn.conf.py", "gunicorn_conf.py", ".flaskenv", "justfile", "start.sh",
+    "entrypoint.sh",
 )  # fmt: skip
 _TARGET = re.compile(r"\b([A-Za-z_][\w.]{0,200}):([A-Za-z_]\w{0,100})\b(?!/)")
 _UNSURE_WITHIN = 5
@@ -102,7 +103,8 @@ def import_path(files: Files, module: Module, bases: Container[str]) -> tuple[st
     """The directory to put on the import path, and the module's dotted name from there.
 
     A directory is a good import root when the file's own absolute imports are found in it; between equals the
-    directory of a manifest or `src/` wins, then the top. Each part of the dotted name has to be an identifier, and a package must not be cut in the middle.
+    directory of a manifest or `src/` wins, then the top. Each part of the dotted name has to be an identifier, and a
+    package must not be cut in the middle.
     """
     directories = module.file.split("/")[:-1]
     stem = module.file.rpartition("/")[2].removesuffix(".py")

@@ -34,7 +34,8 @@ def tests(files: Files, packages: Packages, site: Django | None) -> tuple[tuple[
         return (), ()
     if not _uses_pytest(files, packages):
         if site:
-            return ("python", site.manage, "test", "--noinput", *_settings(site.test_settings)), packages.test_sources
+            command = ("python", "manage.py", "test", "--noinput", *_settings(site.test_settings))
+            return _inside(site.root, command), packages.test_sources  # it looks for tests below where it is run
         return (*_PYTEST,), (*packages.test_sources, "pytest")
     has_pytest = any(entry.name.startswith("pytest") for entry in packages.declared)
     command = (*_PYTEST, *_pytest_settings(files))
@@ -52,9 +53,8 @@ def migrations(
     if packages.find("flask-migrate") and apps and files.named("alembic.ini"):
         return ("python", "-m", "flask", "--app", apps[0].target, "db", "upgrade")
     if alembic := _alembic(files):
-        upgrade = ("python", "-m", "alembic", "upgrade", "head")
         directory = alembic.rpartition("/")[0]  # its script_location is mostly relative to where alembic is run
-        return ("sh", "-c", f"cd {shlex.quote(directory)} && exec {shlex.join(upgrade)}") if directory else upgrade
+        return _inside(directory, ("python", "-m", "alembic", "upgrade", "head"))
     return ()
 
 
@@ -67,6 +67,10 @@ def environment(serving: Serving, site: Django | None, processes: Mapping[str, P
         found |= dict(processes["release"].environment)
     found |= dict(serving.environment)
     return tuple(sorted(found.items()))
+
+
+def _inside(directory: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    return ("sh", "-c", f"cd {shlex.quote(directory)} && exec {shlex.join(command)}") if directory else command
 
 
 def _settings(module: str) -> tuple[str, ...]:
