@@ -1,4 +1,4 @@
-"""Writes docs/reference/api.md from the OpenAPI document, so that it says what the API does. Run by `make check`."""
+"""Writes docs/reference/api.md from the OpenAPI document, so that it says what the API does; run by `make docs`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PREAMBLE = """# API
 - **Errors** are RFC 9457 problems (`application/problem+json`): `type`, `title`, `status`, `detail`, `code`,
   `next_step` and `exit_code`; a request that is not valid also lists its `errors` by JSON pointer.
 - **Repeating a POST** with the same `Idempotency-Key` acts once and is answered the same, with
-  `Idempotency-Replayed: true`; 409 while the first is still being answered, 422 when the key belongs to another request.
+  `Idempotency-Replayed: true`; 409 while the first is still being answered, 422 when the key was used for another one.
 - **Listings** give `items` and `next`; pass `next` as `cursor` for the page after it.
 - **Streams** are server-sent events; each carries an `id`, and `Last-Event-ID` (or `after`) resumes behind it.
 - **Tokens** go as `Authorization: Bearer …`; `prodsprints up` writes one to `<home>/secrets/api-token`.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.runtime.client import InstanceState, NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
 from prodsprints.runtime.values import Arm, InstanceSpec
+from support_ports import free_block
 
 APP = Path(__file__).with_name("small_app.py")
 
@@ -42,7 +41,7 @@ class NodeUnderTest:
         self.home = home
         self.settings = Settings.from_environment({"PRODSPRINTS_HOME": str(home), "PRODSPRINTS_NODE": "n"})
         self.client = NodeAgent(self.settings)
-        first = _free_block(40)
+        first = free_block(40)
         self._ports = ["--environment-ports", f"{first}-{first + 9}", "--instance-ports", f"{first + 10}-{first + 39}"]
         self.agent: subprocess.Popen[str] | None = None
         self.token = 1
@@ -182,19 +181,3 @@ def _kill(process: psutil.Process) -> None:
             member.kill()
     except psutil.NoSuchProcess:
         pass
-
-
-def _free_block(size: int) -> int:
-    while True:
-        first = random.randrange(10_000, 31_000, size)  # noqa: S311 - no secret
-        if all(_free(port) for port in range(first, first + size)):
-            return first
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

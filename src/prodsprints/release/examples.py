@@ -34,6 +34,8 @@ def lay_out_shop(examples: Path, target: Path) -> Path:
         _git(repository, "init", "--quiet")
         for tag, message, date in _VERSIONS:
             _copy(origin if tag == "v1" else origin / "versions" / tag, repository)
+            # The versions' files may be equal in size and time; without its index Git has to read them.
+            (repository / ".git" / "index").unlink(missing_ok=True)
             _git(repository, "add", "--all", date=date)
             _git(repository, "commit", "--quiet", "--message", message, date=date)
             _git(repository, "tag", tag)
@@ -50,9 +52,11 @@ def _copy(origin: Path, repository: Path) -> None:
         if entry.name in ("versions", "__pycache__", ".pytest_cache"):
             continue
         if entry.is_dir():
-            shutil.copytree(entry, repository / entry.name, ignore=_CACHES, dirs_exist_ok=True)
+            shutil.copytree(
+                entry, repository / entry.name, ignore=_CACHES, copy_function=shutil.copyfile, dirs_exist_ok=True
+            )
         else:
-            shutil.copy(entry, repository / entry.name)
+            shutil.copyfile(entry, repository / entry.name)
 
 
 def _git(repository: Path, *arguments: str, date: str = "") -> None:

@@ -70,7 +70,7 @@ def check(entries: Sequence[Entry]) -> None:
     """Raise UnsafeTreeError, naming the entry, for bad names, submodules, and links that leave the tree."""
     links = {entry.path: entry.target for entry in entries if entry.is_link}
     for entry in entries:
-        _check_name(entry)
+        _check_name(entry, links)
         if entry.kind == "submodule":
             raise UnsafeTreeError(
                 f"{entry.name} is a submodule, which is not fetched for a release.",
@@ -97,7 +97,7 @@ def _with_target(reader: git.Objects, entry: Entry) -> Entry:
     return Entry(entry.path, entry.mode, entry.oid, entry.size, target)
 
 
-def _check_name(entry: Entry) -> None:
+def _check_name(entry: Entry, links: Mapping[bytes, bytes]) -> None:
     parts = entry.path.split(b"/")
     if len(entry.path) > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
         raise UnsafeTreeError(
@@ -105,7 +105,8 @@ def _check_name(entry: Entry) -> None:
             why=f"A path may have {MAX_PATH_BYTES} bytes and {MAX_DEPTH} levels.",
             next_step="Shorten or flatten it and commit.",
         )
-    if any(part in (b"", b".", b"..") or part.lower() == b".git" for part in parts):
+    inside_link = bool(links) and any(b"/".join(parts[:depth]) in links for depth in range(1, len(parts)))
+    if inside_link or any(part in (b"", b".", b"..") or part.lower() == b".git" for part in parts):
         raise UnsafeTreeError(
             f"{entry.name} is no name that Git itself would have committed.", next_step="Run `git fsck` in it."
         )

@@ -46,7 +46,7 @@ class Database:
             },
             min_size=1,
             max_size=max_connections,
-            timeout=5.0,
+            timeout=min(5.0, max(1.0, patience_seconds)),
             open=False,
         )
         self._pool.open()

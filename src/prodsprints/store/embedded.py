@@ -72,6 +72,7 @@ class EmbeddedPostgres:
             self._create(binaries)
         self._refuse_other_major_version(binaries)
         if self.pid() is None:
+            self._clear_stale_lock()
             self._launch(binaries)
         self._wait_until_ready()
         self._create_login()
@@ -177,6 +178,27 @@ class EmbeddedPostgres:
                 f"The data in {self._data} belongs to PostgreSQL {found}; the embedded server is {ours}.",
                 next_step=f"Dump it with PostgreSQL {found} and restore it, or choose another PRODSPRINTS_HOME.",
             )
+
+    def _clear_stale_lock(self) -> None:
+        """Remove the lock file of a killed server, once none of its processes is left in the data directory.
+
+        The server removes it itself, but not while that pid is a zombie or belongs to another program by now.
+        """
+        lock = self._data / "postmaster.pid"
+        deadline = time.monotonic() + _STOP_SECONDS
+        while lock.exists() and self._is_inhabited():
+            if time.monotonic() > deadline:
+                return  # the server says itself what is in its way
+            time.sleep(0.02)
+        lock.unlink(missing_ok=True)
+
+    def _is_inhabited(self) -> bool:
+        """Whether a process works in the data directory, as every process of a server does."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(self._data):
+                    return True
+        return False
 
     def _launch(self, binaries: Path) -> None:
         port = self._free_port()

@@ -19,11 +19,54 @@ PARSED = [
     ".python-version", "runtime.txt", "Procfile", "app.py", "manage.py", "wsgi.py", "Dockerfile", "package.json",
     "alembic.ini", ".gitattributes", "pytest.ini",
 ]  # fmt: skip
-WORDS = """
-[project] dependencies = [ ] "flask" { } [tool.poetry.dependencies] python ^ '1.0' flask from import fastapi FastAPI app
-FastAPI() def create_app(): return ( ) @app.get('/health') -r requirements.txt web: $PORT ${ && # \\ 0x [options]
-install_requires : \x00 \ufeff é extras group path(' include( ~ , \n \t
-""".split(" ")
+WORDS = [
+    "\n[project]",
+    "dependencies",
+    "=",
+    "[",
+    "]",
+    '"flask"',
+    "{",
+    "}",
+    "[tool.poetry.dependencies]",
+    "python",
+    "^",
+    "'1.0'",
+    "flask",
+    "from",
+    "import",
+    "fastapi",
+    "FastAPI",
+    "app\nFastAPI()",
+    "def",
+    "create_app():",
+    "return",
+    "(",
+    ")",
+    "@app.get('/health')",
+    "-r",
+    "requirements.txt",
+    "web:",
+    "$PORT",
+    "${",
+    "&&",
+    "#",
+    "\\",
+    "0x",
+    "[options]\ninstall_requires",
+    ":",
+    "\x00",
+    "\ufeff",
+    "é",
+    "extras",
+    "group",
+    "path('",
+    "include(",
+    "~",
+    ",",
+    "\n",
+    "\t\n",
+]
 GRAMMAR = st.lists(st.sampled_from(WORDS), max_size=40).map(lambda words: " ".join(words).encode())
 
 

@@ -47,7 +47,7 @@ class Stack:
         platform.check()
         try:
             lock = self._undo.enter_context(home.HomeLock(settings))
-            _wait_for_port(settings)
+            wait_for_port(settings)
             bounds = logs.Bounds(settings.home / "logs")
             bounds.start()
             self._undo.callback(bounds.stop)
@@ -118,7 +118,7 @@ class Stack:
             time.sleep(_POLL_SECONDS)
 
 
-def _wait_for_port(settings: Settings) -> None:
+def wait_for_port(settings: Settings) -> None:
     """Return when our port is free; the pages of a killed `up` need a moment to end."""
     deadline = time.monotonic() + _PORT_SECONDS
     while (refused := _refusal(settings)) is not None:

@@ -191,7 +191,7 @@ def _examples() -> Path:
         raise StoryError(
             "The tour's example is not installed.",
             why="It is in the source repository, and this is an installed package.",
-            next_step="Run the tour in a clone, or play it with a repository of yours: prodsprints up --tour --repo PATH.",
+            next_step="Run the tour in a clone, or with a repository of yours: prodsprints up --tour --repo PATH.",
         )
     return found
 
