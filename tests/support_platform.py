@@ -76,7 +76,7 @@ class Platform:
 
     def ended(self, release: Release, *, seconds: float = 120.0) -> Release:
         """Wait for its end."""
-        return eventually(lambda: self._if_ended(release.id), seconds=seconds)
+        return eventually(lambda: self._if_ended(release.id) or self._replace_workers(), seconds=seconds)
 
     def release(self, repository: Path, **options: Any) -> Release:
         """Queue a release and wait for its end."""
@@ -163,6 +163,12 @@ class Platform:
         with contextlib.suppress(AgentUnreachableError):
             return self.node.health().envoy_alive
         return False
+
+    def _replace_workers(self) -> None:
+        """Start another for each that left by itself, as `up` does: one that is too slow to beat is declared dead."""
+        for worker in [worker for worker in self.workers if worker.poll() is not None]:
+            self.workers.remove(worker)
+            self.start_worker()
 
     def _if_ended(self, release_id: UUID) -> Release | None:
         found = records.get(self.db, self.tenant, release_id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -79,7 +81,8 @@ def test_everything_killed_at_once_comes_back_and_the_release_ends(platform: Pla
     platform.agent.kill()
     platform.agent.wait()
     for process in platform.processes():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     pid = platform.scratch.postgres.pid()
     assert pid is not None
     os.kill(pid, 9)

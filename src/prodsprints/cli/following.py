@@ -137,13 +137,16 @@ def _figures(verdict: Json) -> Text:
     """The canary's figures at one look, in one line."""
     canary, stable = verdict["canary"], verdict["stable"]
     evidence = verdict["e_value"] / verdict["threshold"]
-    bound = "–" if verdict["bound"] >= 1 else f"≤ {100 * verdict['bound']:.2f} pp of {100 * verdict['delta']:g}"
-    return Text.assemble(
-        (f"{verdict['weight']:g} %", "cyan"),
-        f"  {_arm(canary)}  ·  {_arm(stable)}  ·  evidence against it ",
-        (f"{min(evidence, 999):.0%}" if evidence < 10 else "decisive", "red" if evidence >= 0.5 else "green"),
-        f"  ·  error rate higher by {bound}",
+    # Whichever comes first: the evidence against it reaches 100 %, or the possible rise of its errors falls to delta.
+    rise = "unknown" if verdict["bound"] >= 1 else f"≤ {100 * verdict['bound']:.2f} pp"
+    figures = Text.assemble(
+        (f"{verdict['weight']:>2g} %", "cyan"),
+        f" {_arm(canary)} · {_arm(stable)} · against it ",
+        (f"{min(evidence, 1):.0%}", "red" if evidence >= 0.5 else "green"),
+        f" · rise {rise} (allowed {100 * verdict['delta']:g})",
     )
+    figures.no_wrap, figures.overflow = True, "ellipsis"
+    return figures
 
 
 def _arm(arm: Json) -> str:

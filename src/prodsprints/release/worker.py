@@ -132,6 +132,14 @@ class Worker:
             _log.error("%s", error)
             self._on_fenced()
             raise
+        except Exception:
+            # What went wrong inside a step is its outcome; this is outside of them, and must not leave a lock behind.
+            _log.exception("release %s", id)
+            records.finish(
+                self._db, release, status="failed", reason="A defect in ProdSprints ended this release.", figures={},
+                serves=False,
+            )  # fmt: skip
+            raise
         finally:
             self._running.discard(id)
 

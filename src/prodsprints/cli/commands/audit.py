@@ -73,14 +73,14 @@ def rendered(found: Audit) -> list[RenderableType]:
         parts.append(Text(f"\n✓ {application.name} can be released: {application.framework}.", style="green"))
         health = "any answer below 500" if application.health_any else application.health_path
         how = Table.grid(padding=(0, 2))
-        for name, value in (
+        for name, words in (
             ("  serves with", shlex.join(application.web)),
             ("  healthy when", health),
             ("  tested with", shlex.join(application.test)),
             ("  migrated with", shlex.join(application.migrate)),
         ):
-            if value:
-                how.add_row(name, Text(value))
+            if words:
+                how.add_row(name, Text(words))
         parts.append(how)
     for question in found.questions:
         default = f" (as it stands: {question.options[0]})" if question.options else ""

@@ -1,7 +1,7 @@
 """Steady, bounded traffic to an address on this machine, counted: `python -m prodsprints.cli.tour.load URL…`.
 
 A process of its own, so that drawing a terminal never disturbs its beat. It prints its counts as a JSON line each
-second, and ends when its input does: whoever started it holds the other end.
+second.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import sys
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
@@ -48,26 +49,28 @@ class Counts:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask until the input ends, or a bound is reached."""
+    """Ask until a bound is reached, or somebody ends it."""
     parser = argparse.ArgumentParser(prog="python -m prodsprints.cli.tour.load", description=__doc__)
     parser.add_argument("urls", nargs="+", metavar="URL", help="on 127.0.0.1; asked in turn")
     parser.add_argument("--rate", type=int, default=300, help=f"requests a second, at most {_MOST_PER_SECOND}")
     parser.add_argument("--seconds", type=float, default=_MOST_SECONDS, help=f"at most {_MOST_SECONDS}")
     parser.add_argument("--canary", default="", help="the version whose own 5xx are counted apart")
+    parser.add_argument("--held", action="store_true", help="end when the input does: whoever started it holds it")
     options = parser.parse_args(arguments)
     if not all(_on_this_machine(url) for url in options.urls):
         parser.error("this tool asks addresses on the loopback interface only")
     rate, seconds = min(max(1, options.rate), _MOST_PER_SECOND), min(options.seconds, _MOST_SECONDS)
     with contextlib.suppress(KeyboardInterrupt):
-        _run(_ask(options.urls, rate, seconds, options.canary))
+        _run(_ask(options.urls, rate, seconds, options.canary, held=options.held))
     return 0
 
 
-async def _ask(urls: Sequence[str], rate: int, seconds: float, canary: str) -> None:
+async def _ask(urls: Sequence[str], rate: int, seconds: float, canary: str, *, held: bool) -> None:
     counts = Counts()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), lambda: _read_to_end(ended))
+    if held:
+        threading.Thread(target=_read_to_end, args=[loop, ended], daemon=True).start()
     reporting = loop.create_task(_report(counts))
     under_way: set[asyncio.Task[None]] = set()
     began = loop.time()
@@ -87,14 +90,14 @@ async def _ask(urls: Sequence[str], rate: int, seconds: float, canary: str) -> N
         if under_way:
             await asyncio.wait(under_way)
     reporting.cancel()
-    loop.remove_reader(sys.stdin.fileno())
     _print(counts)
 
 
-def _read_to_end(ended: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        ended.set()
+def _read_to_end(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # it ended by itself
+        loop.call_soon_threadsafe(ended.set)
 
 
 async def _one(session: aiohttp.ClientSession, url: str, counts: Counts, canary: str) -> None:

@@ -18,7 +18,15 @@ class Traffic:
     """Steady requests to `urls` for as long as this context lasts; `counts` are its latest figures."""
 
     def __init__(self, urls: Sequence[str], *, rate: int, canary: str) -> None:
-        command = [sys.executable, "-m", "prodsprints.cli.tour.load", *urls, f"--rate={rate}", f"--canary={canary}"]
+        command = [
+            sys.executable,
+            "-m",
+            "prodsprints.cli.tour.load",
+            *urls,
+            f"--rate={rate}",
+            f"--canary={canary}",
+            "--held",
+        ]
         self.counts = {"requests": 0, "failed_requests": 0, "canary_errors": 0}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -14,7 +14,6 @@ from prodsprints.store import leases
 from prodsprints.web import actions, applog
 from prodsprints.web.api.answers import Here
 from prodsprints.web.identity import Changing, Reading
-from prodsprints.web.pages.next_actions import program
 from prodsprints.web.pages.render import page
 from prodsprints.web.site import Site
 
@@ -35,7 +34,6 @@ def environments(here: Here, caller: Reading) -> Response:
         section="environments",
         environments=records.environments(here.db, caller.tenant_id),
         serving={release.id: release for release in releases},
-        program=program(),
     )
 
 

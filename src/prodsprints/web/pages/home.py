@@ -13,7 +13,7 @@ from prodsprints.store import workers
 from prodsprints.web.api.answers import Here
 from prodsprints.web.identity import Reading
 from prodsprints.web.pages import next_actions
-from prodsprints.web.pages.render import page
+from prodsprints.web.pages.render import page, program
 
 router = APIRouter()
 
@@ -34,7 +34,7 @@ def home(here: Here, caller: Reading) -> Response:
         summary,
         critical,
         workers=workers.alive(here.db),
-        program=next_actions.program(),
+        program=program(),
     )
     return page(
         "home.html",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from prodsprints.register.model import Mitigation
@@ -59,15 +56,6 @@ def next_actions(
 def unproven_critical(register: Register) -> list[Mitigation]:
     """The rows of critical-level risks that nothing proves; evidence does not exist yet, so these are all of them."""
     return [row for risk in register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
-
-
-def program() -> str:
-    """The command as this machine's shell would find it."""
-    ours = Path(sys.prefix) / "bin" / "prodsprints"
-    found = shutil.which("prodsprints")
-    if found and Path(found).resolve() == ours.resolve():
-        return "prodsprints"
-    return f"~/{ours.relative_to(Path.home())}" if ours.is_relative_to(Path.home()) else str(ours)
 
 
 def _without_worker(latest: Sequence[Release], workers: int, program: str) -> Iterator[Action]:

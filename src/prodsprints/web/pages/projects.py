@@ -10,7 +10,6 @@ from starlette.responses import Response
 from prodsprints.release import records
 from prodsprints.web.api.answers import Here
 from prodsprints.web.identity import Reading
-from prodsprints.web.pages.next_actions import program
 from prodsprints.web.pages.render import no_such_page, page
 
 router = APIRouter()
@@ -28,7 +27,6 @@ def projects(here: Here, caller: Reading) -> Response:
         section="projects",
         projects=[(name, list(group)) for name, group in groupby(every, key=lambda one: one.project)],
         serving=_by_id(records.releases(here.db, caller.tenant_id, limit=_LOOKED_AT)),
-        program=program(),
     )
 
 

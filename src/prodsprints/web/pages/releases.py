@@ -15,7 +15,6 @@ from prodsprints.web import actions, cursors, evidence
 from prodsprints.web.api.answers import Here
 from prodsprints.web.charts import canary_chart
 from prodsprints.web.identity import Changing, Reading
-from prodsprints.web.pages.next_actions import program
 from prodsprints.web.pages.render import page
 
 router = APIRouter()
@@ -39,7 +38,6 @@ def releases(
         releases=found[:_PER_PAGE],
         earlier=cursors.encode(found[_PER_PAGE - 1].created_at) if len(found) > _PER_PAGE else "",
         first=cursor is None,
-        program=program(),
     )
 
 

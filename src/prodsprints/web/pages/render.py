@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,7 +29,7 @@ _CODE = re.compile(r"`([^`\n]{1,300})`")
 
 def page(template: str, *, caller: Caller | None, section: str = "", status: int = 200, **values: Any) -> HTMLResponse:
     """The page made of `template`; `section` is the entry of the navigation that it belongs to."""
-    frame = {"caller": caller, "section": section, "now": clock.now(), "version": version("prodsprints")}
+    frame = {"caller": caller, "section": section, "now": clock.now()}
     return HTMLResponse(_templates().get_template(template).render(frame | values), status_code=status)
 
 
@@ -55,6 +58,16 @@ def no_such_page(path: str) -> NotFoundError:
 
 
 @cache
+def program() -> str:
+    """The command as this machine's shell would find it."""
+    ours = Path(sys.prefix) / "bin" / "prodsprints"
+    found = shutil.which("prodsprints")
+    if found and Path(found).resolve() == ours.resolve():
+        return "prodsprints"
+    return f"~/{ours.relative_to(Path.home())}" if ours.is_relative_to(Path.home()) else str(ours)
+
+
+@cache
 def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("prodsprints.web"),
@@ -63,7 +76,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["words"] = words
+    environment.globals.update(words=words, program=program(), version=version("prodsprints"))
     environment.filters["iso"] = clock.iso
     environment.filters["said"] = _said
     return environment
