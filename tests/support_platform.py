@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ from prodsprints.runtime.errors import AgentUnreachableError
 from support_ports import free_block
 
 T = TypeVar("T")
+MakeRepository = Callable[[str, Mapping[str, str]], Path]
+"""Makes a repository, or adds a commit to it: its tag, its files."""
 
 _PASSED_ON = ("PATH", "PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 

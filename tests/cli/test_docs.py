@@ -18,7 +18,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
-SERVING = {"up", "worker", "node", "web"}  # run by tests/test_end_to_end.py, and by every release there
+SERVING = {"up", "worker", "node", "web"}  # run by tests/end_to_end/
 
 
 def commands() -> list[tuple[str, list[str]]]:

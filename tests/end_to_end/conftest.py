@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from prodsprints.bench.scratch import scratch
 from prodsprints.release.examples import lay_out_shop
-from support_platform import Platform
-
-MakeRepository = Callable[..., Path]
+from support_platform import MakeRepository, Platform
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +36,25 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(tmp_path: Path) -> MakeRepository:
     """Makes a Git repository from files; called again with another tag, it adds a commit."""
 
-    def make(tag: str, **files: str) -> Path:
+    def make(tag: str, files: Mapping[str, str]) -> Path:
         top = tmp_path / "repository"
         if not top.exists():
             top.mkdir()
             git(top, "init", "--quiet")
         for name, content in files.items():
-            (top / name.replace("__", "/").replace("_dot_", ".")).write_text(content)
+            (top / name).write_text(content)
         git(top, "add", "--all")
         git(top, "commit", "--quiet", "--allow-empty", "--message", tag)
         git(top, "tag", tag)
         return top
 
     return make
+
+
+@pytest.fixture
+def project() -> str:
+    """A name of its own for each test: they share one platform."""
+    return f"p-{uuid.uuid4().hex[:12]}"
 
 
 def git(top: Path, *arguments: str) -> None:

@@ -15,7 +15,7 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.release import records
 from prodsprints.release.events import EventLog
-from prodsprints.release.records import Environment, Release
+from prodsprints.release.records import Environment, Release, Status
 from prodsprints.release.verdict import Judge, Policy, Tick
 from prodsprints.store.database import Database
 
@@ -109,7 +109,7 @@ class Workshop:
         self.say(release, ("rollout", "tick", f"{weight} %: {judge.verdict.decision}"), **figures)
         return figures
 
-    def finish(self, release: Release, status: str, reason: str = "", figures: dict[str, Any] | None = None) -> None:
+    def finish(self, release: Release, status: Status, reason: str = "", figures: dict[str, Any] | None = None) -> None:
         records.finish(
             self.db,
             release,
@@ -207,7 +207,7 @@ def _before_rollout(workshop: Workshop, release: Release) -> None:
         {"key": key, "value": value, "file": file, "line": line, "confidence": 0.9, "note": note}
         for key, value, file, line, note in _FINDINGS
     ]
-    steps = (
+    steps: tuple[tuple[str, str, float, dict[str, Any]], ...] = (
         ("audit", "fastapi: python -m uvicorn app.main:app; 7 findings", 0.3, {"findings": findings}),
         ("tests", "38 tests passed.", 6.8, {}),
         ("secrets", "No credential in 41 files.", 1.1, {}),
@@ -243,7 +243,7 @@ def _before_rollout(workshop: Workshop, release: Release) -> None:
     )
 
 
-def _end(workshop: Workshop, release: Release, status: str, figures: dict[str, Any], decision: str) -> None:
+def _end(workshop: Workshop, release: Release, status: Status, figures: dict[str, Any], decision: str) -> None:
     sentence = figures["sentence"]
     workshop.step(release, 7, "rollout", "done", sentence, seconds=figures["seconds"], detail={"decision": decision})
     if decision == "keep":

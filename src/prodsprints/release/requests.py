@@ -82,7 +82,8 @@ def request_rollback(db: Database, *, actor: str, environment: Environment, id: 
         label=earlier.label,
         digest=earlier.digest,
         requested_by=actor,
-        options={"of": str(earlier.id)},
+        # a rollback to what was itself rolled back to: only the release that was audited knows how it is run
+        options={"of": earlier.options.get("of", str(earlier.id))},
     )
 
 

@@ -13,6 +13,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.store import embedded
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database, one
+from prodsprints.store.errors import DatabaseUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ def with_admin(settings: Settings) -> Settings:
 
 
 def bring_up_to_date(settings: Settings) -> None:
-    """Migrate the schema to this code's revision. Raises DatabaseVersionError where that cannot be."""
+    """Migrate the schema to this code's revision. Raises DatabaseVersionError, DatabaseUnavailableError."""
+    import sqlalchemy.exc
+
     from prodsprints.store.migrate import migrate
 
     if settings.database_url is None:
@@ -42,7 +45,10 @@ def bring_up_to_date(settings: Settings) -> None:
     else:
         given = Address.parse(settings.admin_database_url or settings.database_url)
         login = Address.parse(settings.database_url).parts().get("user")
-        migrate(given, login_role=login or getpass.getuser())
+        try:
+            migrate(given, login_role=login or getpass.getuser())
+        except sqlalchemy.exc.DBAPIError as error:
+            raise _refused(given, str(error.orig).strip().splitlines()) from None
 
 
 def ensure_access(settings: Settings) -> None:
@@ -84,6 +90,14 @@ class Keeper:
                     self._server.start()
                 except ProdSprintsError as error:  # its old processes may need a moment to end
                     _log.warning("%s", error)
+
+
+def _refused(given: Address, lines: list[str]) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"The PostgreSQL at {given} cannot be used.",
+        why=lines[-1] if lines else "",
+        next_step="Check PRODSPRINTS_DATABASE_URL, and that its role may migrate: docs/how-to/use-your-postgres.md.",
+    )
 
 
 def _default_tenant(db: Database) -> UUID:

@@ -179,7 +179,7 @@ class _Teller:
         self.say(following.ending(ended))
         if (ended["status"], ended["label"]) != (expected, version):
             raise StoryError(
-                f"The tour expected {version} to be {expected.replace('_', ' ')}; it was {ended['label']}, {ended['status']}.",
+                f"The tour expected {version}, {expected}; it came to {ended['label']}, {ended['status']}.",
                 why=ended.get("reason") or "",
                 next_step=f"Its steps are at {self._platform.address}/releases/{ended['id']}.",
             )
