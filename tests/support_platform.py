@@ -121,6 +121,7 @@ class Platform:
             str(rate),
             "--canary",
             canary,
+            "--held",
         ]
         load = subprocess.Popen(
             [sys.executable, *command], env=self._env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -110,10 +110,10 @@ def test_without_traffic_there_is_no_verdict_and_no_verdict_never_passes(
         ),
         ({"tests.py": "raise AssertionError('no')", "test": "[python, tests.py]"}, "refused", "tests", "tests"),
         ({"package.json": "{}", "Procfile": "", "main.py": "", "requirements.txt": ""}, "refused", "audit", ""),
-        ({"key.pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n"}, "refused", "secrets", ""),
+        ({"key.pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----"}, "refused", "secrets", ""),
         ({"requirements.txt": "./nowhere\n"}, "failed", "image", "nowhere"),
     ],
-    ids=["exits at once", "never healthy", "another port", "failing tests", "nothing to release", "a key", "dependencies"],
+    ids=["exits at once", "never healthy", "another port", "failing tests", "nothing to release", "a key", "no package"],
 )  # fmt: skip
 def test_a_bad_version_ends_with_its_reason_and_the_old_one_serves_on(
     platform: Platform,
@@ -172,7 +172,7 @@ def test_releases_of_one_environment_queue_and_of_different_ones_run_side_by_sid
     top = repository(
         "v1", app("one", **{"prodsprints.yaml": CONFIG + "test: [python, -c, 'import time; time.sleep(3)']\n"})
     )
-    first, second = platform.request(top, project=project), platform.request(top, project=project)
+    first, second = platform.request(top, project=project), platform.request(top, project=project, strategy="direct")
     elsewhere = platform.request(top, project=f"{project}-b")
     ended = [platform.ended(release) for release in (first, second, elsewhere)]
     assert [release.status for release in ended] == ["released"] * 3

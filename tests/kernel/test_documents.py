@@ -26,7 +26,9 @@ def test_what_is_not_plain_is_refused_with_its_line(text: str, line: int) -> Non
 
 
 def test_a_bomb_of_aliases_is_refused_at_once() -> None:
-    bomb = "a: &a [x]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi"))
+    bomb = "a: &a [x]\n" + "".join(
+        f"{c}: &{c} [{', '.join([f'*{p}'] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     with pytest.raises(UsageError, match="aliases"):
         documents.parse(bomb, name="f.yaml")
 

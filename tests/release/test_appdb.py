@@ -53,7 +53,7 @@ def test_a_migration_cannot_take_away_what_the_running_version_uses(
     admin: Address, app: ApplicationDatabase, statement: str
 ) -> None:
     with appdb.migration_url(admin, app, 2) as url, psycopg.connect(url) as connection:
-        with pytest.raises(psycopg.Error, match="expand-only|must be owner"):
+        with pytest.raises(psycopg.Error, match=r"expand-only|must be owner"):
             connection.execute(statement.encode())
         connection.rollback()
         assert connection.execute("select amount, note from orders").fetchall() == []

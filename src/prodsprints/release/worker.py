@@ -48,7 +48,7 @@ class Worker:
         self._on_fenced = on_fenced or _leave
         self._db = Database(address, max_connections=12, patience_seconds=_PATIENCE_SECONDS)
         self._engine = Engine(address, worker=self.id, queue=f"taken-over:{settings.node}")
-        self._workflow = DBOS.workflow(name="release")(lambda tenant, release: self._run(tenant, release))
+        self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
         self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=self._on_fenced)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dispatch", daemon=True)

@@ -30,7 +30,8 @@ class _TooSlowError(Exception):
 
 def main(root: Path) -> None:
     """Scan every text file below `root`."""
-    names: list[str] = [kind.__name__ for kind in detectors().values()]
+    kinds: dict[str, type] = detectors()
+    names = [kind.__name__ for kind in kinds.values()]
     plugins = [{"name": name} for name in names if name not in _NOISE]
     signal.signal(signal.SIGALRM, _too_slow)
     count = 0
