@@ -113,7 +113,7 @@ def test_without_traffic_there_is_no_verdict_and_no_verdict_never_passes(
         ({"key.pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----"}, "refused", "secrets", ""),
         ({"requirements.txt": "./nowhere\n"}, "failed", "image", "nowhere"),
     ],
-    ids=["exits at once", "never healthy", "another port", "failing tests", "nothing to release", "a key", "no package"],
+    ids=["exits at once", "never healthy", "another port", "failing tests", "no web", "a key", "no package"],
 )  # fmt: skip
 def test_a_bad_version_ends_with_its_reason_and_the_old_one_serves_on(
     platform: Platform,
