@@ -51,12 +51,16 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """Requests of one connection."""
     try:
         while True:
-            path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            path, more = head.split()[1], ""
             status, body = "200 OK", os.environ.get("LABEL", "").encode()
             if (path == "/healthz" and HOW == "never") or path == "/error":
                 status = "500 Internal Server Error"
             elif path.startswith("/slow"):
                 await asyncio.sleep(float(path.partition("=")[2]))
+            elif path == "/cookies":
+                body = "\n".join(line for line in head.splitlines() if line.lower().startswith("cookie:")).encode()
+                more = "set-cookie: prodsprints_session=forged\r\nset-cookie: cart=3\r\n"
             elif path == "/crash":
                 os._exit(7)
             elif path == "/close":
@@ -65,7 +69,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegin")
                 await writer.drain()
                 return
-            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{more}\r\n".encode() + body)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

@@ -122,6 +122,19 @@ def test_a_client_cannot_claim_a_release(shared_node: Any) -> None:
     assert answer.headers.get_list("x-prodsprints-release") == ["honest"]
 
 
+def test_an_application_neither_sees_nor_sets_the_dashboards_cookies(shared_node: Any) -> None:
+    node, environment = shared_node, "t.cookies.production"
+    node.run("curious", environment=environment)
+    address = node.route(environment, curious=100)
+    answer = httpx.get(f"{address}/cookies", headers={"cookie": "a=1; prodsprints_session=secret; b=2"})
+    assert "secret" not in answer.text
+    assert "a=1" in answer.text
+    assert "b=2" in answer.text
+    assert answer.headers.get_list("set-cookie") == ["cart=3"]
+    alone = httpx.get(f"{address}/cookies", headers={"cookie": "prodsprints_session=secret"})
+    assert alone.text == ""
+
+
 def test_a_stale_token_changes_nothing(shared_node: Any) -> None:
     node, environment = shared_node, "t.fence.production"
     node.client.put_instance("fenced", node.spec("fenced", environment=environment), 7)

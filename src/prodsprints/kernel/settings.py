@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import platformdirs
 
 from prodsprints.kernel.errors import UsageError
 
@@ -46,7 +47,7 @@ class Settings:
             raise UsageError(
                 f"PRODSPRINTS_PORT is {port!r}, which is no port.", next_step="Set it to a number from 1 to 65535."
             )
-        home = Path(env["PRODSPRINTS_HOME"]) if env.get("PRODSPRINTS_HOME") else _default_home(env)
+        home = Path(env["PRODSPRINTS_HOME"]) if env.get("PRODSPRINTS_HOME") else _default_home()
         return Settings(
             home=home.expanduser().absolute(),
             database_url=env.get("PRODSPRINTS_DATABASE_URL") or None,
@@ -74,11 +75,5 @@ class Settings:
         return Path(tempfile.gettempdir()) / f"prodsprints-{os.getuid()}-{digest}" / name
 
 
-def _default_home(env: Mapping[str, str]) -> Path:
-    if os.geteuid() == 0:
-        return Path("/var/lib/prodsprints")
-    if env.get("XDG_DATA_HOME"):
-        return Path(env["XDG_DATA_HOME"]) / "prodsprints"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "prodsprints"
-    return Path.home() / ".local" / "share" / "prodsprints"
+def _default_home() -> Path:
+    return Path("/var/lib/prodsprints") if os.geteuid() == 0 else platformdirs.user_data_path("prodsprints")

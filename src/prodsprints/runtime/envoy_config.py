@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _IDLE_REQUEST_SECONDS = 60
 
 _CORE = "type.googleapis.com/envoy.config"
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_OWN_COOKIES = resources.files("prodsprints.runtime").joinpath("own_cookies.lua").read_text(encoding="utf-8")
 _MONITORS = f"{_EXTENSIONS}.resource_monitors"
 
 
@@ -154,10 +156,17 @@ def _http(port: int, directory: Path) -> dict[str, Any]:
         "access_log": [_broken_responses()],
         "http_filters": [
             {
+                "name": "envoy.filters.http.lua",
+                "typed_config": {
+                    "@type": f"{_EXTENSIONS}.filters.http.lua.v3.Lua",
+                    "default_source_code": {"inline_string": _OWN_COOKIES},
+                },
+            },
+            {
                 "name": "envoy.filters.http.router",
                 # x-envoy-upstream-service-time stays: it tells an application's own 5xx from Envoy's
                 "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
 

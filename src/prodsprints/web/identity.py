@@ -14,8 +14,8 @@ from prodsprints.web import tokens
 from prodsprints.web.errors import ForeignOriginError, LoginRequiredError
 from prodsprints.web.site import Site, site
 
-# A cookie does not know ports, so another server on 127.0.0.1 sees it if a person opens that in the same browser:
-# the proxy in front of released applications has to keep this name from them.
+# A cookie does not know ports, so a browser sends it to every server on 127.0.0.1. Envoy keeps names that begin like
+# this from released applications (runtime/own_cookies.lua).
 SESSION_COOKIE = "prodsprints_session"
 _READER = "reader"
 
