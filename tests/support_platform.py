@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import httpx
 import psutil
 
 from prodsprints.bench.scratch import Scratch
@@ -23,6 +26,7 @@ from prodsprints.release import records, requests
 from prodsprints.release.records import Environment, Release, Step
 from prodsprints.runtime.client import NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
+from prodsprints.web.app import create_app
 from support_ports import free_block
 
 T = TypeVar("T")
@@ -48,8 +52,9 @@ class Platform:
         self.scratch = scratch
         self.settings = scratch.settings
         self.db = scratch.db
-        self.tenant = scratch.tenant()
+        self.tenant = scratch.tenant("default")
         self.node = NodeAgent(self.settings)
+        self._pages = create_app(self.settings, self.db)
         self.workers: list[subprocess.Popen[bytes]] = []
         first = free_block(60)
         self._ports = ["--environment-ports", f"{first}-{first + 19}", "--instance-ports", f"{first + 20}-{first + 59}"]
@@ -77,8 +82,10 @@ class Platform:
         )  # fmt: skip
 
     def ended(self, release: Release, *, seconds: float = 120.0) -> Release:
-        """Wait for its end."""
-        return eventually(lambda: self._if_ended(release.id) or self._replace_workers(), seconds=seconds)
+        """Wait for its end, and look at its page as a person would."""
+        ended = eventually(lambda: self._if_ended(release.id) or self._replace_workers(), seconds=seconds)
+        assert f"{ended.project} {ended.label}" in self._page(f"/releases/{ended.id}")
+        return ended
 
     def release(self, repository: Path, **options: Any) -> Release:
         """Queue a release and wait for its end."""
@@ -166,6 +173,16 @@ class Platform:
         with contextlib.suppress(AgentUnreachableError):
             return self.node.health().envoy_alive
         return False
+
+    def _page(self, path: str) -> str:
+        async def get() -> httpx.Response:
+            address = f"http://127.0.0.1:{self.settings.port}"
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(self._pages), base_url=address) as browser:
+                return await browser.get(path)
+
+        answer = asyncio.run(get())
+        assert answer.status_code == 200, answer.text
+        return " ".join(re.sub(r"<[^>]*>", "", answer.text).split())
 
     def _replace_workers(self) -> None:
         """Start another for each that left by itself, as `up` does: one that is too slow to beat is declared dead."""

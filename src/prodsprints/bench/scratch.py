@@ -24,10 +24,11 @@ class Scratch:
     postgres: EmbeddedPostgres
     db: Database
 
-    def tenant(self) -> UUID:
-        """A fresh tenant."""
+    def tenant(self, name: str = "") -> UUID:
+        """A new tenant."""
         with self.db.dispatch() as connection:
-            row = connection.execute("insert into tenants (name) values (%s) returning id", [f"t-{uuid4().hex[:12]}"])
+            named = name or f"t-{uuid4().hex[:12]}"
+            row = connection.execute("insert into tenants (name) values (%s) returning id", [named])
             return UUID(str(one(row.fetchone())["id"]))
 
 

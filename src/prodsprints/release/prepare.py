@@ -186,7 +186,7 @@ def _gate(run: Run, result: GateResult) -> Outcome:
     for finding in result.findings:
         run.say(str(finding), "finding")
     detail: dict[str, Any] = {
-        "findings": [str(finding) for finding in result.findings],
+        "findings": [{"value": one.text, "file": one.file, "line": one.line} for one in result.findings],
         "seconds": result.seconds,
         "next_step": result.next_step,
     }
