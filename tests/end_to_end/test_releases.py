@@ -199,10 +199,11 @@ def test_a_lost_node_agent_is_waited_for_and_the_canary_goes_on(
 
 def test_a_stale_worker_cannot_move_traffic(platform: Platform, repository: MakeRepository, project: str) -> None:
     top = repository("v1", app("one"))
-    first = platform.release(top, project=project)
-    environment = platform.environment(project)
+    first, second = (platform.release(top, project=project, strategy="direct") for _ in range(2))
+    key = platform.environment(project).key
+    assert first.fencing_token is not None
     with pytest.raises(StaleTokenError):
-        platform.node.put_route(environment.key, [Arm(first.id.hex, "v1", 100)], 1)
+        platform.node.put_route(key, [Arm(second.id.hex, "v1", 100)], first.fencing_token)
 
 
 def overlap(one: Release, other: Release) -> bool:

@@ -62,7 +62,7 @@ def test_a_step_is_recorded_with_its_outcome_and_its_log(run: Run) -> None:
     [step] = records.steps(run.db, run.release.tenant_id, run.release.id)
     assert (step.status, step.summary, step.detail, step.attempt) == ("done", "Found it.", {"answer": 42}, 1)
     events = records.events(run.db, run.release.tenant_id, run.release.id)
-    assert [(event.seq, event.message) for event in events] == [(1, "audit"), (2, "looking"), (3, "Found it.")]
+    assert [(event.seq, event.message) for event in events] == [(1, "begins"), (2, "looking"), (3, "Found it.")]
 
 
 def test_a_finished_step_is_not_run_again(run: Run) -> None:

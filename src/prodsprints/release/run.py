@@ -67,7 +67,7 @@ class Run:
         Raises FencedError, and only that, when the lease has another owner: then nothing more may be written.
         """
         if not steps.begin(
-            self.db, self._held, position=position, name=name, lines=self._log.adding(name, "began", name)
+            self.db, self._held, position=position, name=name, lines=self._log.adding(name, "began", "begins")
         ):
             return self.outcome(name)
         self._log.written()

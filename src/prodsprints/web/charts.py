@@ -310,7 +310,7 @@ def _short(exponent: float) -> str:
 
 def _clock(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:g} s"
+        return f"{round(seconds, 1):g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"

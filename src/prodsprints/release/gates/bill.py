@@ -29,7 +29,7 @@ def check(layout: Path, image: Image, *, name: str, source: Source) -> GateResul
     return GateResult(
         name=_NAME,
         passed=True,
-        summary=f"{len(materials)} packages, {len(unknown)} of them without a stated licence; {path.name}",
+        summary=f"{len(materials)} packages, {len(unknown) or 'none'} of them without a stated licence.",
         findings=tuple(unknown),
         seconds=time.monotonic() - started,
     )

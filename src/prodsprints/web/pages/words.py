@@ -45,7 +45,9 @@ def step_tone(step: Step) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `2 min 5 s`, `3 h 4 min`."""
+    """`7 ms`, `0.4 s`, `12 s`, `2 min 5 s`, `3 h 4 min`."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
