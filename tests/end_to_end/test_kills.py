@@ -33,6 +33,7 @@ def test_a_release_survives_the_death_of_its_worker_in_every_step(
     assert second.status == "released", platform.log(second)
     assert counts["failed_requests"] == 0
     steps = platform.steps(second)
+    print(f"round {round_number}: killed in {', '.join(killed)}")  # noqa: T201 - shown by `make kills`
     assert {"tests", "image", "rollout", "keep"} <= set(killed), "the kills did not meet the steps"
     assert all(step.status in {"done", "skipped"} for step in steps.values())
     assert sum(step.attempt > 1 for step in steps.values()) >= len(killed) - 1

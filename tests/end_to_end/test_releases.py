@@ -151,6 +151,14 @@ def test_an_aborted_canary_gives_its_traffic_back(platform: Platform, repository
     assert answer(platform, project) == "one"
 
 
+def test_an_abort_ends_tests_that_hang(platform: Platform, repository: MakeRepository, project: str) -> None:
+    config = CONFIG + "test: [python, -c, 'import time; time.sleep(600)']\n"
+    release = platform.request(repository("v1", app("one", **{"prodsprints.yaml": config})), project=project)
+    eventually(lambda: "tests" in platform.steps(release))
+    records.request_abort(platform.db, platform.tenant, release.id)
+    assert platform.ended(release, seconds=20).status == "aborted"
+
+
 def test_a_canary_can_be_promoted_by_hand_and_the_record_says_so(
     platform: Platform, repository: MakeRepository, project: str
 ) -> None:

@@ -84,22 +84,22 @@ def _judge(streams: Streams, run: int) -> tuple[float, float]:
 
 def _share_rolled_back(case: _Case, streams: Streams, ends: _Ends) -> Result:
     peers = {name: float(np.isfinite(peer(streams)).mean()) for name, peer in _PEERS.items()}
-    return case.result("share rolled back", _share([not isinf(end) for end in ends.rejected]), dict(peers))
+    return case.result("share", _share([not isinf(end) for end in ends.rejected]), dict(peers))
 
 
 def _share_kept(case: _Case, streams: Streams, ends: _Ends) -> Result:
     """Kept at any look. The peers have no notion of enough data: what they never roll back in 20 minutes, they keep."""
     peers = {name: float(np.isinf(peer(streams)).mean()) for name, peer in _PEERS.items()}
-    return case.result("share kept", _share([not isinf(end) for end in ends.kept]), dict(peers))
+    return case.result("share", _share([not isinf(end) for end in ends.kept]), dict(peers))
 
 
 def _seconds_to_reject(case: _Case, streams: Streams, ends: _Ends) -> Result:
     peers = {name: _seconds(peer(streams).tolist(), case.onset).value for name, peer in _PEERS.items()}
-    return case.result("seconds", _seconds(ends.rejected, case.onset), peers)
+    return case.result("s", _seconds(ends.rejected, case.onset), peers)
 
 
 def _seconds_to_keep(case: _Case, _: Streams, ends: _Ends) -> Result:
-    return case.result("seconds", _seconds(ends.kept, case.onset), {})
+    return case.result("s", _seconds(ends.kept, case.onset), {})
 
 
 def _share(happened: list[bool]) -> Figure:

@@ -11,6 +11,7 @@ from dbos import DBOS, StepOptions
 from prodsprints.release import prepare, records, rollout
 from prodsprints.release.records import Status
 from prodsprints.release.run import Outcome, Run
+from prodsprints.runtime import sandbox
 
 Perform = Callable[[Run, str, Callable[[Run], Outcome]], Outcome]
 
@@ -25,7 +26,7 @@ def release(run: Run) -> Status:
         ("sbom", prepare.sbom),
         ("migrate", prepare.migrate),
     ):
-        outcome = perform(run, name, body)
+        outcome = perform(run, name, _until_aborted(body))
         if not outcome.passed:
             return record(run, _stopped(outcome), outcome, serves=False)
     rolled = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run)))
@@ -45,6 +46,17 @@ def go_back(run: Run) -> Status:
         return record(run, "released", started, serves=True)
     perform(run, "roll back", rollout.roll_back)
     return record(run, "failed", started, serves=False)
+
+
+def _until_aborted(body: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
+    """A step that nothing depends on yet: when somebody aborts the release, it is left where it stands."""
+
+    def interrupted(run: Run) -> Outcome:
+        run.check()
+        with sandbox.interruptible(run.check):
+            return body(run)
+
+    return interrupted
 
 
 def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Status:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES = 65_536
+_MEANWHILE_SECONDS = 0.5
 
 
 class LineReader:
@@ -24,15 +25,24 @@ class LineReader:
         self._line = bytearray()
         self._cut = 0
 
-    def lines(self, descriptor: int, *, until: float) -> Iterator[str]:
-        """Yield each line of `descriptor` as it comes, until its end or until the monotonic time `until`."""
+    def lines(self, descriptor: int, *, until: float, meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
+        """Yield each line of `descriptor` as it comes, until its end or until the monotonic time `until`.
+
+        `meanwhile` is called about twice a second, whether lines come or not; what it raises comes out here.
+        """
         poll = select.poll()  # select() fails on descriptors above 1023, and a busy worker has those
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
+        next_call = time.monotonic() + _MEANWHILE_SECONDS
         while True:
-            left_ms = (until - time.monotonic()) * 1000
-            if left_ms <= 0 or not poll.poll(left_ms):
+            now = time.monotonic()
+            if now >= until:
                 self.interrupted = True
                 break
+            if now >= next_call:
+                meanwhile()
+                next_call = now + _MEANWHILE_SECONDS
+            if not poll.poll(max(0.0, min(until, next_call) - now) * 1000):
+                continue
             chunk = os.read(descriptor, _CHUNK_BYTES)
             if not chunk:
                 break

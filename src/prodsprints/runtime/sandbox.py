@@ -18,13 +18,17 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime.lines import LineReader
+
+_check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _FIRST_USER, _LAST_USER = 61_000, 64_999
@@ -120,7 +124,7 @@ def run(
     output = process.stdout
     timed_out = True
     try:
-        for line in reader.lines(output.fileno(), until=started + timeout_seconds):
+        for line in reader.lines(output.fileno(), until=started + timeout_seconds, meanwhile=_check.get()):
             tail.append(line)
             on_line(line)
         timed_out = reader.interrupted or not _ends(process, until=started + timeout_seconds)
@@ -134,6 +138,16 @@ def run(
         tail=tuple(tail),
         dropped_bytes=reader.dropped_bytes,
     )
+
+
+@contextmanager
+def interruptible(check: Callable[[], None]) -> Iterator[None]:
+    """End every `run` inside this block, however deep, once `check` raises; it is asked about twice a second."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
 
 
 def command(argv: Sequence[str], confinement: Confinement, *, cwd: Path | None = None) -> list[str]:
