@@ -53,6 +53,28 @@ def take_over(make_run: MakeRun, database: Database, tenant: UUID) -> Run:
     return make_run("second")
 
 
+def give_back(run: Run) -> None:
+    """Give the lease back, as a worker does when its release has ended."""
+    dispatch.let_go(
+        run.db, run.release.tenant_id, resource=run.environment.lease, worker=run.worker,
+        fencing_token=run.fencing_token,
+    )  # fmt: skip
+
+
+def current(run: Run) -> UUID | None:
+    """The release that the environment serves."""
+    found = records.environment(run.db, run.release.tenant_id, run.environment.id)
+    assert found is not None
+    return found.current_release_id
+
+
+def finish(run: Run) -> None:
+    """Record that what `run` released is kept, as its last step does."""
+    records.finish(
+        run.db, run.release, status="released", reason="", figures={}, serves=True, fencing_token=run.fencing_token
+    )
+
+
 def test_a_step_is_recorded_with_its_outcome_and_its_log(run: Run) -> None:
     def body(run: Run) -> Outcome:
         run.say("looking")
@@ -111,6 +133,54 @@ def test_a_worker_that_lost_its_lease_can_neither_begin_nor_finish(
     assert step.status == "running"
 
 
+def test_a_worker_that_lost_its_lease_adds_no_line_to_the_log(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    second = take_over(make_run, database, tenant)
+    run.say("too late")
+    with pytest.raises(FencedError):
+        run.flush()
+    second.say("in its place")
+    second.flush()
+    assert [event.message for event in records.events(database, tenant, run.release.id)] == ["in its place"]
+
+
+def test_a_worker_that_lost_its_lease_cannot_say_how_the_release_ended(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    second = take_over(make_run, database, tenant)
+    finish(run)
+    assert current(run) is None
+    finish(second)
+    assert current(run) == run.release.id
+
+
+def test_a_late_end_does_not_bring_an_older_version_back(run: Run, make_run: MakeRun, database: Database) -> None:
+    finish(run)
+    give_back(run)
+    newer = records.add(
+        database, run.environment, id=uuid4(), kind="release", repository="/srv/shop", commit="b" * 40, label="v2",
+        requested_by="somebody",
+    )  # fmt: skip
+    following = make_run("second")
+    assert following.release.id == newer.id
+    finish(following)
+    finish(run)
+    assert current(run) == newer.id
+
+
+def test_nobody_takes_a_lease_over_while_something_is_written_under_it(run: Run, database: Database) -> None:
+    with database.tenant(run.release.tenant_id) as writing:
+        held = writing.execute(
+            "select holds_lease(%s, %s, %s) as so", [run.environment.lease, run.worker, run.fencing_token]
+        ).fetchone()
+        assert held is not None
+        assert held["so"]
+        with database.tenant(run.release.tenant_id) as taking:  # as an acquiring `update` would lock it
+            free = taking.execute("select from leases for no key update skip locked")
+            assert free.rowcount == 0
+
+
 def test_a_refusal_becomes_an_outcome_that_says_what_to_do(run: Run) -> None:
     def refuses(_: Run) -> Outcome:
         raise CannotReleaseError("It is a Node application.", next_step="Wait for step 9.")
@@ -137,10 +207,10 @@ def test_secrets_do_not_reach_the_live_log_or_the_record(run: Run) -> None:
         run.say("using s3cr3t-value and postgres://u:pw123456@h/db", data={"password": "s3cr3t-value"})
         return Outcome("done", "Used s3cr3t-value.")
 
-    run.step(1, "audit", talks)
+    outcome = run.step(1, "audit", talks)
     events = records.events(run.db, run.release.tenant_id, run.release.id)
     steps = records.steps(run.db, run.release.tenant_id, run.release.id)
-    assert "s3cr3t-value" not in repr(events) + repr(steps)
+    assert "s3cr3t-value" not in repr(outcome) + repr(events) + repr(steps)
     assert "pw123456" not in repr(events)
 
 
@@ -150,11 +220,8 @@ def test_a_second_release_of_an_environment_waits_for_the_first(run: Run, databa
         requested_by="somebody",
     )  # fmt: skip
     assert dispatch.claim(database, worker="other", node=run.environment.node) is None
-    records.finish(database, run.release, status="released", reason="", figures={}, serves=True)
-    dispatch.let_go(
-        database, run.release.tenant_id, resource=run.environment.lease, worker=run.worker,
-        fencing_token=run.fencing_token,
-    )  # fmt: skip
+    finish(run)
+    give_back(run)
     assert dispatch.claim(database, worker="other", node=run.environment.node) is not None
 
 

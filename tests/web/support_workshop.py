@@ -16,7 +16,9 @@ from prodsprints.kernel.redaction import Redactor
 from prodsprints.release import records
 from prodsprints.release.events import EventLog
 from prodsprints.release.records import Environment, Release, Status
+from prodsprints.release.steps import Held
 from prodsprints.release.verdict import Judge, Policy, Tick
+from prodsprints.store import leases
 from prodsprints.store.database import Database
 
 
@@ -91,7 +93,13 @@ class Workshop:
         log = EventLog(self.db, release, Redactor())
         for step, kind, message in lines:
             log.add(step, kind, message, **data)
-        log.flush()
+        resource = f"environment:{release.environment_id}"
+        with self.db.tenant(self.tenant) as connection:
+            lease = leases.acquire(connection, self.tenant, resource, "w1")
+        assert lease is not None
+        log.flush(Held(self.tenant, release.id, resource, "w1", lease.fencing_token))
+        with self.db.tenant(self.tenant) as connection:
+            leases.release(connection, self.tenant, resource, "w1", lease.fencing_token)
 
     def canary(self, release: Release, *, seconds: int, error_rate: float, stable: str = "v1") -> dict[str, Any]:
         """Ticks of a canary that goes 1 → 5 → 25 % until it is rejected; returns what its rollout would record."""
@@ -117,6 +125,7 @@ class Workshop:
             reason=reason,
             figures=figures or {},
             serves=status == "released",
+            fencing_token=None,
             port=20001,
         )
 

@@ -9,7 +9,9 @@ from psycopg.types.json import Jsonb
 
 from prodsprints.kernel.clock import iso, now
 from prodsprints.kernel.redaction import Redactor
+from prodsprints.release import steps
 from prodsprints.release.records import Release
+from prodsprints.release.steps import Held
 from prodsprints.store.database import Database, one, patient
 
 _LONGEST_LINE = 4_000
@@ -23,7 +25,6 @@ class EventLog:
 
     def __init__(self, db: Database, release: Release, redactor: Redactor) -> None:
         self._db = db
-        self._release = release
         self._redactor = redactor
         self._next = _last_seq(db, release.tenant_id, release.id) + 1
         self._waiting: list[dict[str, Any]] = []
@@ -51,10 +52,10 @@ class EventLog:
         """What was waiting is written."""
         self._waiting.clear()
 
-    def flush(self) -> None:
-        """Write what is waiting."""
+    def flush(self, held: Held) -> None:
+        """Write what is waiting. Raises FencedError when the lease that the release ran under has another owner."""
         if self._waiting:
-            _write(self._db, self._release.tenant_id, self._release.id, Jsonb(list(self._waiting)))
+            steps.say(self._db, held, Jsonb(list(self._waiting)))
             self.written()
 
 
@@ -65,8 +66,3 @@ def _last_seq(db: Database, tenant_id: UUID, release_id: UUID) -> int:
             "select coalesce(max(seq), 0) as seq from release_events where release_id = %s", [release_id]
         ).fetchone()
     return int(one(row)["seq"])
-
-
-@patient
-def _write(db: Database, tenant_id: UUID, release_id: UUID, lines: Jsonb) -> None:
-    db.once("select add_lines(%s, %s, %s)", [tenant_id, release_id, lines])

@@ -343,19 +343,23 @@ def finish(
     reason: str,
     figures: dict[str, Any],
     serves: bool,
+    fencing_token: int | None,
     port: int | None = None,
 ) -> None:
-    """Record how a release ended and, with `serves`, that its environment now serves it. Repeating changes nothing."""
+    """Record how a release ended and, with `serves`, that its environment now serves it.
+
+    Repeating changes nothing, and neither does a worker whose release was taken over since: its `fencing_token` is no
+    longer the release's.
+    """
     with db.tenant(release.tenant_id) as connection:
-        connection.execute(
+        ended = connection.execute(
             """
-            update releases set status = %s, reason = %s, figures = figures || %s,
-                   finished_at = coalesce(finished_at, now())
-            where id = %s and status in ('queued', 'running')
+            update releases set status = %s, reason = %s, figures = figures || %s, finished_at = now()
+            where id = %s and status in ('queued', 'running') and fencing_token is not distinct from %s
             """,
-            [status, reason, Jsonb(figures), release.id],
+            [status, reason, Jsonb(figures), release.id, fencing_token],
         )
-        if serves:
+        if serves and ended.rowcount:
             connection.execute(
                 "update environments set current_release_id = %s, port = coalesce(%s, port) where id = %s",
                 [release.id, port, release.environment_id],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,9 @@ class Run:
         self._log.written()
         self._step = name
         outcome = self._perform(name, body)
+        outcome = replace(outcome, summary=self.redactor.text(outcome.summary))
         steps.end(
-            self.db, self._held, name=name, status=outcome.status, summary=self.redactor.text(outcome.summary),
+            self.db, self._held, name=name, status=outcome.status, summary=outcome.summary,
             detail=outcome.detail, lines=self._log.adding(name, "ended", outcome.summary, status=outcome.status),
         )  # fmt: skip
         self._log.written()
@@ -86,7 +87,7 @@ class Run:
 
     def flush(self) -> None:
         """Make what was said visible."""
-        self._log.flush()
+        self._log.flush(self._held)
 
     def paced(self) -> Callable[[], None]:
         """A flush that does its work at most twice a second, for loops that say much."""
@@ -102,8 +103,7 @@ class Run:
 
     def check(self) -> None:
         """Raise AbortRequestedError when somebody wants this release to stop."""
-        flags = _flags(self.db, self)
-        if flags["aborted"]:
+        if _flags(self.db, self)["aborted"]:
             raise AbortRequestedError("Somebody asked for this release to stop.", next_step="Release again when ready.")
 
     def promote_requested(self) -> bool:
@@ -132,7 +132,7 @@ class Run:
                     self.say(part, "error")
             status: StepStatus = "refused" if error.exit_code is ExitCode.REFUSED else "failed"
             detail = {"code": error.code, "why": error.why, "next_step": error.next_step}
-            return Outcome(status, self.redactor.text(error.what), self.redactor.value(detail))
+            return Outcome(status, error.what, self.redactor.value(detail))
         except Exception as error:
             _log.exception("step %s of release %s", name, self.release.id)
             reference = self.release.id.hex[:8]

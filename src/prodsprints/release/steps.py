@@ -1,4 +1,4 @@
-"""The record of a release's steps: each begins and ends in one statement, under the lease or not at all."""
+"""What a running release records of itself: each write is one statement, under the lease or not at all."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def end(
         [*held.values, name, status, summary[:_LONGEST_SUMMARY], Jsonb(detail), lines],
     )
     _was(held, one(row))
+
+
+@patient
+def say(db: Database, held: Held, lines: Jsonb) -> None:
+    """Write `lines` to the live log. Raises FencedError."""
+    _was(held, one(db.once("select add_lines(%s, %s, %s, %s, %s, %s) as was", [*held.values, lines])))
 
 
 def _was(held: Held, row: dict[str, Any]) -> str:

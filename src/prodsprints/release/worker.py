@@ -75,6 +75,7 @@ class Worker:
                 while len(self._running) < _MOST_AT_ONCE and (
                     claim := dispatch.claim(self._db, worker=self.id, node=self._settings.node)
                 ):
+                    self._running.add(claim.release_id)  # the engine begins it in a thread, later than the next look
                     self._engine.start(
                         self._workflow, str(claim.release_id), str(claim.tenant_id), str(claim.release_id)
                     )
@@ -108,18 +109,24 @@ class Worker:
             if release is not None:
                 records.finish(
                     self._db, release, status="failed", reason="Its workflow ended without a record.", figures={},
-                    serves=False,
+                    serves=False, fencing_token=release.fencing_token,
                 )  # fmt: skip
 
     def _run(self, tenant: str, release_id: str) -> str:
-        tenant_id, id = UUID(tenant), UUID(release_id)
+        id = UUID(release_id)
+        self._running.add(id)
+        try:
+            return self._see_through(UUID(tenant), id)
+        finally:
+            self._running.discard(id)
+
+    def _see_through(self, tenant_id: UUID, id: UUID) -> str:
         release = records.get(self._db, tenant_id, id)
         if release is None or release.status in records.ENDED:
             return release.status if release else "gone"
         environment = records.environment(self._db, tenant_id, release.environment_id)
         assert environment is not None  # noqa: S101 - a foreign key says so
         token = self._adopt(tenant_id, id, environment.lease)
-        self._running.add(id)
         try:
             run = Run(
                 db=self._db, settings=self._settings, target=self._target, release=release, environment=environment,
@@ -137,11 +144,9 @@ class Worker:
             _log.exception("release %s", id)
             records.finish(
                 self._db, release, status="failed", reason="A defect in ProdSprints ended this release.", figures={},
-                serves=False,
+                serves=False, fencing_token=token,
             )  # fmt: skip
             raise
-        finally:
-            self._running.discard(id)
 
     def _adopt(self, tenant_id: UUID, release_id: UUID, resource: str) -> int:
         """The lease of a dead worker ends by itself, at most its time to live after the last heartbeat."""
@@ -155,11 +160,6 @@ class Worker:
                     f"The lease on {resource} is held by another worker.", next_step="Nothing: that worker carries on."
                 )
             time.sleep(0.1)
-
-
-def _leave() -> None:
-    """End this process at once, without unwinding: what would still be written has another author now."""
-    os._exit(75)
 
 
 def serve(settings: Settings, address: Address) -> None:
@@ -179,3 +179,8 @@ def serve(settings: Settings, address: Address) -> None:
         _log.error("%s", error)
         raise SystemExit(int(error.exit_code)) from None
     worker.stop()
+
+
+def _leave() -> None:
+    """End this process at once, without unwinding: what would still be written has another author now."""
+    os._exit(75)

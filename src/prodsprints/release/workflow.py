@@ -13,8 +13,6 @@ from prodsprints.release.records import Status
 from prodsprints.release.run import Outcome, Run
 from prodsprints.runtime import sandbox
 
-Perform = Callable[[Run, str, Callable[[Run], Outcome]], Outcome]
-
 
 def release(run: Run) -> Status:
     """audit → gates → image → migrate → rollout → keep or roll back → record."""
@@ -64,10 +62,10 @@ def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Statu
 
     def body(run: Run) -> Outcome:
         shutil.rmtree(run.workspace, ignore_errors=True)
-        port = run.target.route(run.environment.key)
+        route = run.target.route(run.environment.key)
         records.finish(
             run.db, run.release, status=status, reason=outcome.summary, figures=outcome.detail, serves=serves,
-            port=port.port if port else None,
+            fencing_token=run.fencing_token, port=route.port if route else None,
         )  # fmt: skip
         return Outcome("done", f"{run.release.label}: {status.replace('_', ' ')}.")
 

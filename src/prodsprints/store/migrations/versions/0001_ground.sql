@@ -212,16 +212,21 @@ begin
   on conflict do nothing;
 end $$;
 
-create function add_lines(tenant uuid, release uuid, lines jsonb) returns void language plpgsql as $$
-begin
-  perform act_for_tenant(tenant);
-  perform insert_lines(release, lines);
-end $$;
-
+-- `for share`, so that nobody takes the lease over between this look and the commit of what was written under it.
 create function holds_lease(wanted text, worker text, token bigint) returns boolean language plpgsql as $$
 begin
-  perform from leases where resource = wanted and owner = worker and fencing_token = token for key share;
+  perform from leases where resource = wanted and owner = worker and fencing_token = token for share;
   return found;
+end $$;
+
+-- 'fenced' when the lease has another holder, else 'written'.
+create function add_lines(tenant uuid, release uuid, resource text, worker text, token bigint, lines jsonb)
+returns text language plpgsql as $$
+begin
+  perform act_for_tenant(tenant);
+  if not holds_lease(resource, worker, token) then return 'fenced'; end if;
+  perform insert_lines(release, lines);
+  return 'written';
 end $$;
 
 -- 'fenced' when the lease has another holder, 'ended' when the step has ended before, else 'begun'.
