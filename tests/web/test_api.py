@@ -16,6 +16,19 @@ from web.support_workshop import Day, Workshop, another_tenant
 PROBLEM = {"type", "title", "status", "detail", "code", "next_step", "exit_code"}
 
 
+def listed(client: httpx.Client, limit: int) -> list[str]:
+    """The ids of all releases, read page by page."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = client.get("/v1/releases", params={"limit": limit} | ({"cursor": cursor} if cursor else {})).json()
+        assert len(page["items"]) <= limit
+        found += [release["id"] for release in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -115,15 +128,19 @@ def test_unknown_addresses_and_methods_are_problems_too(client: httpx.Client) ->
 def test_pages_of_a_listing_together_are_the_listing(client: httpx.Client, workshop: Workshop, limit: int) -> None:
     environment = workshop.environment()
     wanted = [str(workshop.release(environment, f"v{number}").id) for number in range(7)][::-1]
-    found, cursor = [], None
-    while True:
-        page = client.get("/v1/releases", params={"limit": limit} | ({"cursor": cursor} if cursor else {})).json()
-        assert len(page["items"]) <= limit
-        found += [release["id"] for release in page["items"]]
-        cursor = page["next"]
-        if cursor is None:
-            break
-    assert found == wanted
+    assert listed(client, limit) == wanted
+
+
+def test_no_release_is_lost_between_pages_when_many_were_asked_for_at_once(
+    client: httpx.Client, workshop: Workshop
+) -> None:
+    environment = workshop.environment()
+    wanted = {str(workshop.release(environment, f"v{number}").id) for number in range(5)}
+    with workshop.db.tenant(workshop.tenant) as connection:
+        connection.execute("update releases set created_at = now()")
+    found = listed(client, 2)
+    assert len(found) == 5
+    assert set(found) == wanted
 
 
 def test_releases_can_be_listed_by_environment(client: httpx.Client, day: Day) -> None:

@@ -15,6 +15,8 @@ from prodsprints.store.database import Database, one, patient
 Status = Literal["queued", "running", "released", "rolled_back", "refused", "failed", "aborted"]
 StepStatus = Literal["running", "done", "skipped", "refused", "failed"]
 Kind = Literal["release", "rollback"]
+Position = tuple[datetime, UUID]
+"""Where a release stands in a listing: when it was asked for and, among those of one moment, its id."""
 
 ENDED: frozenset[str] = frozenset({"released", "rolled_back", "refused", "failed", "aborted"})
 
@@ -71,6 +73,11 @@ class Release:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in a listing."""
+        return self.created_at, self.id
 
 
 @dataclass(frozen=True)
@@ -214,21 +221,30 @@ def releases(
     tenant_id: UUID,
     *,
     environment_id: UUID | None = None,
-    before: datetime | None = None,
+    before: Position | None = None,
     limit: int = 50,
 ) -> list[Release]:
-    """The newest releases first; `before` continues a listing at an earlier `created_at`."""
+    """The newest releases first; `before` continues a listing after the release at that position."""
+    moment, id = before or (None, None)
     with db.tenant(tenant_id) as connection:
         rows = connection.execute(
             _RELEASE
             + """
             where (%(environment)s::uuid is null or r.environment_id = %(environment)s)
-              and (%(before)s::timestamptz is null or r.created_at < %(before)s)
-            order by r.created_at desc limit %(limit)s
+              and (%(moment)s::timestamptz is null or (r.created_at, r.id) < (%(moment)s, %(id)s))
+            order by r.created_at desc, r.id desc limit %(limit)s
             """,
-            {"environment": environment_id, "before": before, "limit": limit},
+            {"environment": environment_id, "moment": moment, "id": id, "limit": limit},
         ).fetchall()
     return [Release(**row) for row in rows]
+
+
+@patient
+def serving(db: Database, tenant_id: UUID) -> dict[UUID, Release]:
+    """What the tenant's environments serve now, by the release's id."""
+    with db.tenant(tenant_id) as connection:
+        rows = connection.execute(_RELEASE + "where r.id = e.current_release_id limit 500").fetchall()
+    return {row["id"]: Release(**row) for row in rows}
 
 
 @patient
@@ -373,13 +389,18 @@ def set_digest(db: Database, release: Release, digest: str) -> None:
         connection.execute("update releases set digest = %s where id = %s", [digest, release.id])
 
 
+@patient
 def previous(db: Database, environment: Environment) -> Release | None:
     """What a rollback goes back to: the newest release before the current one that was kept and runs another image."""
-    if environment.current_release_id is None:
-        return None
-    current = get(db, environment.tenant_id, environment.current_release_id)
-    kept = [r for r in releases(db, environment.tenant_id, environment_id=environment.id) if r.status == "released"]
-    older = [
-        r for r in kept if current and r.created_at < current.created_at and r.digest and r.digest != current.digest
-    ]
-    return older[0] if older else None
+    with db.tenant(environment.tenant_id) as connection:
+        row = connection.execute(
+            _RELEASE
+            + """
+            join releases current on current.id = e.current_release_id
+            where e.id = %s and r.status = 'released' and r.created_at < current.created_at
+              and r.digest is distinct from current.digest and r.digest is not null
+            order by r.created_at desc limit 1
+            """,
+            [environment.id],
+        ).fetchone()
+    return None if row is None else Release(**row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Annotated
 from uuid import UUID
@@ -15,8 +15,7 @@ from prodsprints.web import actions, applog, streams
 from prodsprints.web.api import values
 from prodsprints.web.api.answers import CHANGES, READS, Here, Key, answered
 from prodsprints.web.idempotency import Answer, once
-from prodsprints.web.identity import Caller, Changing, Reading
-from prodsprints.web.site import Site
+from prodsprints.web.identity import Changing, Reading
 
 router = APIRouter(tags=["environments"])
 
@@ -36,15 +35,15 @@ def list_projects(here: Here, caller: Reading) -> values.Page[values.Project]:
 @router.get("/environments", responses=READS)
 def list_environments(here: Here, caller: Reading) -> values.Page[values.Environment]:
     """Every environment, by project and name."""
-    return values.Page(
-        items=[_environment(here, caller, one) for one in records.environments(here.db, caller.tenant_id)]
-    )
+    serving = records.serving(here.db, caller.tenant_id)
+    return values.Page(items=[_environment(one, serving) for one in records.environments(here.db, caller.tenant_id)])
 
 
 @router.get("/environments/{environment_id}", responses=READS)
 def get_environment(environment_id: UUID, here: Here, caller: Reading) -> values.Environment:
     """One environment and what it serves."""
-    return _environment(here, caller, actions.environment(here, caller, environment_id))
+    environment = actions.environment(here, caller, environment_id)
+    return _environment(environment, records.serving(here.db, caller.tenant_id))
 
 
 @router.get("/environments/{environment_id}/log", responses=READS)
@@ -103,9 +102,9 @@ def _project(name: str, environments: Iterable[records.Environment]) -> values.P
     return values.Project(name=name, repository=every[0].repository, environments=[one.name for one in every])
 
 
-def _environment(here: Site, caller: Caller, environment: records.Environment) -> values.Environment:
+def _environment(environment: records.Environment, serving: Mapping[UUID, records.Release]) -> values.Environment:
     current = environment.current_release_id
-    release = records.get(here.db, caller.tenant_id, current) if current else None
+    release = serving.get(current) if current else None
     return values.Environment(
         id=environment.id,
         project=environment.project,

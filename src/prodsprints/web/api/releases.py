@@ -42,7 +42,7 @@ def list_releases(
     before = cursors.decode(cursor) if cursor is not None else None
     found = records.releases(here.db, caller.tenant_id, environment_id=environment, before=before, limit=limit + 1)
     items = [values.Release.model_validate(release) for release in found[:limit]]
-    return values.Page(items=items, next=cursors.encode(found[limit - 1].created_at) if len(found) > limit else None)
+    return values.Page(items=items, next=cursors.encode(found[limit - 1].position) if len(found) > limit else None)
 
 
 @router.get("/{release_id}", responses=READS)

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from prodsprints.release.records import ENDED
+from prodsprints.release.records import ENDED, Kind, Status, StepStatus
 
 T = TypeVar("T")
-Status = Literal["queued", "running", "released", "rolled_back", "refused", "failed", "aborted"]
 
 
 class Value(BaseModel):
@@ -72,7 +71,7 @@ class Release(Value):
     environment: str
     environment_id: UUID
     number: int
-    kind: Literal["release", "rollback"]
+    kind: Kind
     status: Status
     repository: str
     commit: str
@@ -102,7 +101,7 @@ class Step(Value):
     name: str
     position: int
     attempt: int
-    status: Literal["running", "done", "skipped", "refused", "failed"]
+    status: StepStatus
     summary: str
     detail: dict[str, Any]
     started_at: datetime

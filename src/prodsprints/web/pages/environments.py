@@ -21,19 +21,17 @@ router = APIRouter()
 
 _SEE_OTHER = 303
 _TAIL_BYTES = 16_384
-_LOOKED_AT = 200
 
 
 @router.get("/environments")
 def environments(here: Here, caller: Reading) -> Response:
     """Every environment, its address, and what it serves."""
-    releases = records.releases(here.db, caller.tenant_id, limit=_LOOKED_AT)
     return page(
         "environments.html",
         caller=caller,
         section="environments",
         environments=records.environments(here.db, caller.tenant_id),
-        serving={release.id: release for release in releases},
+        serving=records.serving(here.db, caller.tenant_id),
     )
 
 

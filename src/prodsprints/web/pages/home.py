@@ -47,7 +47,7 @@ def home(here: Here, caller: Reading) -> Response:
         actions=actions,
         releases=releases[:_SHOWN],
         environments=environments,
-        serving={release.id: release for release in releases},
+        serving=records.serving(here.db, caller.tenant_id),
         unproven=len(critical),
         critical_rows=len(critical),
     )

@@ -26,7 +26,7 @@ def projects(here: Here, caller: Reading) -> Response:
         caller=caller,
         section="projects",
         projects=[(name, list(group)) for name, group in groupby(every, key=lambda one: one.project)],
-        serving=_by_id(records.releases(here.db, caller.tenant_id, limit=_LOOKED_AT)),
+        serving=records.serving(here.db, caller.tenant_id),
     )
 
 
@@ -44,9 +44,5 @@ def project(name: str, here: Here, caller: Reading) -> Response:
         name=name,
         environments=environments,
         releases=found[:30],
-        serving=_by_id(found),
+        serving=records.serving(here.db, caller.tenant_id),
     )
-
-
-def _by_id(releases: list[records.Release]) -> dict[object, records.Release]:
-    return {release.id: release for release in releases}

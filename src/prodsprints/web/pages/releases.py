@@ -36,7 +36,7 @@ def releases(
         caller=caller,
         section="releases",
         releases=found[:_PER_PAGE],
-        earlier=cursors.encode(found[_PER_PAGE - 1].created_at) if len(found) > _PER_PAGE else "",
+        earlier=cursors.encode(found[_PER_PAGE - 1].position) if len(found) > _PER_PAGE else "",
         first=cursor is None,
     )
 
