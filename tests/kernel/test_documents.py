@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prodsprints.kernel import documents
-from prodsprints.kernel.errors import ProdSprintsError, UsageError
+from prodsprints.kernel.errors import UsageError
 
 
 def test_every_value_knows_its_line() -> None:
@@ -33,16 +33,30 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
         documents.parse(bomb, name="f.yaml")
 
 
-def test_size_and_depth_are_bounded() -> None:
+def test_size_is_bounded() -> None:
     with pytest.raises(UsageError, match="larger"):
         documents.parse("a: " + "x" * 2_000_000, name="f.yaml")
-    with pytest.raises(UsageError, match="deep"):
-        documents.parse("[" * 100 + "]" * 100, name="f.yaml")
+
+
+@pytest.mark.parametrize("bomb", ["[" * 500_000, "[" * 200_000 + "]" * 200_000, "{a: " * 200_000, "- " * 400_000])
+def test_a_million_levels_are_refused_before_they_can_overflow_the_stack(bomb: str) -> None:
+    with pytest.raises(UsageError, match="levels deep"):
+        documents.parse(bomb, name="f.yaml")
+
+
+@pytest.mark.parametrize(
+    "scalar",
+    ["2024-99-99", "!!int foo", "!!float x", "!!timestamp x", "!!bool maybe", "9" * 5000, "0b_", "-0x_", "="],
+)
+def test_a_value_that_only_looks_like_one_is_refused_with_its_line(scalar: str) -> None:
+    with pytest.raises(UsageError, match=r"^f\.yaml:2: "):
+        documents.parse(f"\na: {scalar}", name="f.yaml")
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300))
-def test_nothing_but_our_errors_comes_out(text: bytes | str) -> None:
+@example("a: \ud800")
+def test_any_bytes_are_a_document_or_refused_with_what_to_do(content: bytes | str) -> None:
     try:
-        documents.parse(text, name="f.yaml")
-    except ProdSprintsError as error:
+        documents.parse(content, name="f.yaml")
+    except UsageError as error:
         assert error.next_step

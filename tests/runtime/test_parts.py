@@ -16,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodsprints.runtime import lifeline, logs, platform, shim
-from prodsprints.runtime.errors import PlatformUnsupportedError, PortTakenError, StaleTokenError, from_problem, problem
+from prodsprints.runtime.errors import (
+    PlatformUnsupportedError,
+    PortTakenError,
+    StaleTokenError,
+    from_problem,
+    to_problem,
+)
 from prodsprints.runtime.ports import PortRange, free
 from prodsprints.runtime.processes import Identity, who_listens
 from prodsprints.runtime.workspace import known_secrets
@@ -74,7 +80,7 @@ def test_a_taken_port_is_not_chosen_and_its_holder_is_named() -> None:
 
 def test_an_error_is_the_same_on_both_sides_of_the_socket() -> None:
     error = StaleTokenError("what", why="why", next_step="next")
-    again = from_problem(json.loads(json.dumps(problem(error))))
+    again = from_problem(json.loads(json.dumps(to_problem(error))))
     assert type(again) is StaleTokenError
     assert (again.what, again.why, again.next_step) == ("what", "why", "next")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import sys
@@ -36,19 +35,12 @@ def report(error: ProdSprintsError, *, as_json: bool) -> int:
 
 
 def problem(error: ProdSprintsError) -> dict[str, Any]:
-    """`error` as an RFC 9457 problem, with the exit code it leads to."""
+    """`error` as an RFC 9457 problem, with the exit code it leads to; the platform's own as it came."""
+    from prodsprints.kernel import problems
+
     if isinstance(error, ApiError):
         return {"exit_code": int(ExitCode.FAILED), **error.problem}
-    title = (inspect.getdoc(type(error)) or error.code).splitlines()[0].rstrip(".")
-    return {
-        "type": f"urn:prodsprints:{error.code}",
-        "title": title,
-        "status": error.http_status,
-        "detail": _redactor().text(" ".join(part for part in (error.what, error.why) if part)),
-        "code": error.code,
-        "next_step": _redactor().text(error.next_step),
-        "exit_code": int(error.exit_code),
-    }
+    return problems.problem(error)
 
 
 def usage(error: click.ClickException) -> ProdSprintsError:

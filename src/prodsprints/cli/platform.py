@@ -44,7 +44,7 @@ class Platform:
         try:
             return address_file(self.settings).read_text().strip()
         except OSError:
-            return url(self.settings)
+            return self.settings.address
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """The answer to a GET below /v1. Raises NotRunningError, ApiError."""
@@ -156,12 +156,6 @@ class Platform:
             f"No platform answers at {self.address}.",
             next_step="Start it with `prodsprints up` in another terminal, then try again.",
         )
-
-
-def url(settings: Settings) -> str:
-    """The pages' address as a browser on this machine would ask for it."""
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def address_file(settings: Settings) -> Path:

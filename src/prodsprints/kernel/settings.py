@@ -14,6 +14,9 @@ import platformdirs
 
 from prodsprints.kernel.errors import UsageError
 
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+"""What `host` is when a server listens on all addresses of its machine."""
+
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 104 (macOS) or 108 (Linux), with the terminating zero
 
 
@@ -56,6 +59,12 @@ class Settings:
             host=env.get("PRODSPRINTS_HOST") or "127.0.0.1",
             port=int(port),
         )
+
+    @property
+    def address(self) -> str:
+        """The address of the pages as a browser on this machine would ask for it."""
+        host = "127.0.0.1" if self.host in EVERY_ADDRESS else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def node_socket(self) -> Path:

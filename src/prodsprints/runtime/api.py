@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.kernel.problems import MEDIA_TYPE
 from prodsprints.runtime import values
-from prodsprints.runtime.errors import InvalidRequestError, NotFoundError, StorageError, problem
+from prodsprints.runtime.errors import InvalidRequestError, NotFoundError, StorageError, to_problem
 from prodsprints.runtime.node import Node
 
 _MAX_BODY_BYTES = 1024**2
-_PROBLEM = "application/problem+json"
 
 _Handler = Callable[[Request, Node], Awaitable[Response]]
 
@@ -138,7 +138,7 @@ def _query_number(request: Request, name: str, default: int) -> int:
 
 async def _our_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ProdSprintsError)  # noqa: S101 - registered for this class
-    return JSONResponse(problem(error), status_code=error.http_status, media_type=_PROBLEM)
+    return JSONResponse(to_problem(error), status_code=error.http_status, media_type=MEDIA_TYPE)
 
 
 async def _storage_error(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from prodsprints.kernel import problems
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 
 
@@ -122,23 +123,16 @@ _BY_CODE: dict[str, type[ProdSprintsError]] = {
 }
 
 
-def problem(error: ProdSprintsError) -> dict[str, Any]:
-    """`error` as an RFC 9457 problem."""
-    return {
-        "type": f"urn:prodsprints:{error.code}",
-        "title": error.what,
-        "status": error.http_status,
-        "detail": error.why,
-        "next_step": error.next_step,
-        "code": error.code,
-    }
+def to_problem(error: ProdSprintsError) -> dict[str, Any]:
+    """`error` as an RFC 9457 problem from which `from_problem` makes it again."""
+    return problems.problem(error, what=error.what, why=error.why)
 
 
 def from_problem(document: Mapping[str, Any]) -> ProdSprintsError:
-    """The error that `problem` described, of the same class where it is one of ours."""
+    """The error that `to_problem` described, of the same class where it is one of ours."""
     kind = _BY_CODE.get(str(document.get("code")), EnvoyError)
     return kind(
-        str(document.get("title") or "The node agent refused."),
-        why=str(document.get("detail") or ""),
+        str(document.get("what") or "The node agent refused."),
+        why=str(document.get("why") or ""),
         next_step=str(document.get("next_step") or "See the node agent's log."),
     )

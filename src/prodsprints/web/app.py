@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.kernel.problems import problem
 from prodsprints.kernel.settings import Settings
 from prodsprints.register import heatmap
 from prodsprints.register.load import load
@@ -85,7 +86,7 @@ async def _heatmap_style(_: Request) -> Response:
 
 def _refusal(request: Request, error: ProdSprintsError) -> Response:
     if request.url.path.startswith("/v1/"):
-        return problems.respond(problems.problem(error))
+        return problems.respond(problem(error))
     return pages.refusal(request, error)
 
 

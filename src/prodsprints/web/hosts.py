@@ -6,25 +6,22 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-from prodsprints.kernel.settings import Settings
+from prodsprints.kernel.settings import EVERY_ADDRESS, Settings
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Hosts:
-    """The host names and the port that belong to this server, and `address`, the one to print."""
+    """The host names and the port that belong to this server."""
 
     def __init__(self, settings: Settings) -> None:
         self._port = settings.port
         self._names = _LOOPBACK | {settings.host.lower()}
         # Bound to every address, any literal address may be ours; a rebound name is never a literal address.
-        self._any_literal = settings.host in _WILDCARDS
+        self._any_literal = settings.host in EVERY_ADDRESS
         if self._any_literal:
             self._names |= {socket.gethostname().lower(), settings.node.lower()}
-        name = "127.0.0.1" if self._any_literal else settings.host
-        self.address = f"http://[{name}]:{settings.port}" if ":" in name else f"http://{name}:{settings.port}"
         self.loopback_only = settings.host.lower() in _LOOPBACK
 
     def allows(self, host: str, scheme: str = "http") -> bool:

@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 from psycopg.types.json import Jsonb
 
 from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.kernel.problems import problem
 from prodsprints.store.database import Database, one
 from prodsprints.web.errors import IdempotencyInFlightError, IdempotencyMismatchError
-from prodsprints.web.problems import problem
 
 # A request without an answer for this long belongs to a server that died; the next one may try again.
 _ABANDONED_SECONDS = 60

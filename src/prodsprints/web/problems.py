@@ -1,8 +1,7 @@
-"""Errors as RFC 9457 problems, for the API and whoever calls it."""
+"""Problem documents as the API answers with them, also for what the HTTP layer refuses by itself."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from prodsprints.kernel.errors import ProdSprintsError
-from prodsprints.kernel.redaction import Redactor
+from prodsprints.kernel.problems import MEDIA_TYPE, problem
 from prodsprints.web.errors import (
     BodyTooLargeError,
     HttpError,
@@ -21,10 +20,7 @@ from prodsprints.web.errors import (
     NotFoundError,
 )
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-
-_redactor = Redactor()
 
 
 class Problem(BaseModel):
@@ -39,22 +35,6 @@ class Problem(BaseModel):
     code: str = Field(description="`room/kind`, as on the command line.")
     next_step: str = Field(description="What to do about it.")
     exit_code: int = Field(description="The exit code with which the command line reports it.")
-
-
-def problem(error: ProdSprintsError, **more: Any) -> dict[str, Any]:
-    """`error` as the members of a problem, redacted; `more` are extension members."""
-    title = (inspect.getdoc(type(error)) or error.code).splitlines()[0].rstrip(".")
-    members = {
-        "type": f"urn:prodsprints:{error.code}",
-        "title": title,
-        "status": error.http_status,
-        "detail": " ".join(part for part in (error.what, error.why) if part),
-        "code": error.code,
-        "next_step": error.next_step,
-        "exit_code": int(error.exit_code),
-        **more,
-    }
-    return dict(_redactor.value(members))
 
 
 def respond(members: Mapping[str, Any]) -> JSONResponse:

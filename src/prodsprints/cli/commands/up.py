@@ -52,8 +52,8 @@ def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
     logs.to_file(settings, "up")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    with Stack(settings, out.tell) as stack:
-        out.line("up", {"address": stack.address})
+    with Stack(settings, out.tell):
+        out.line("up", {"address": settings.address})
         ending = _play(settings, out, repo, again=once) if tour else None
         if not once:
             out.tell("Serving until Ctrl-C.")

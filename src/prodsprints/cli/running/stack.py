@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from prodsprints.cli.errors import PortTakenError, StartFailedError
-from prodsprints.cli.platform import Platform, url
+from prodsprints.cli.platform import Platform
 from prodsprints.cli.running import children, database, home, logs
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
@@ -37,11 +37,6 @@ class Stack:
         self._undo = contextlib.ExitStack()
         self._children: list[children.Child] = []
 
-    @property
-    def address(self) -> str:
-        """Where the pages are."""
-        return url(self._settings)
-
     def __enter__(self) -> Stack:
         settings = self._settings
         platform.check()
@@ -53,7 +48,7 @@ class Stack:
             self._undo.callback(bounds.stop)
             self._start_database()
             self._start_children()
-            lock.publish(self.address)
+            lock.publish(settings.address)
             self._wait_until_ready()
         except BaseException:
             self._undo.close()
@@ -105,7 +100,7 @@ class Stack:
             else:
                 last = f"Database {health['database']}, node agent {health['node']}, workers {health['workers']}."
                 if not announced:
-                    self._say(f"Dashboard: {self.address}")
+                    self._say(f"Dashboard: {self._settings.address}")
                     announced = True
                 if health["workers"] and health["node"] == "up":
                     return

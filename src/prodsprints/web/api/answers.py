@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header
 from starlette.responses import JSONResponse, Response
 
-from prodsprints.web import problems
+from prodsprints.kernel.problems import MEDIA_TYPE
 from prodsprints.web.idempotency import Answer
 from prodsprints.web.problems import Problem
 from prodsprints.web.site import Site, site
@@ -25,7 +25,7 @@ Key = Annotated[
 
 
 def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Problem, "content": {problems.MEDIA_TYPE: {}}} for status in statuses}
+    return {status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in statuses}
 
 
 DRAWING: dict[int | str, dict[str, Any]] = {200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}}
@@ -36,7 +36,7 @@ CHANGES = _documented(401, 403, 404, 409, 422, 503)
 def answered(answer: Answer) -> JSONResponse:
     """The response for an answer; a replayed one says so."""
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-    media_type = problems.MEDIA_TYPE if answer.status >= 400 else None
+    media_type = MEDIA_TYPE if answer.status >= 400 else None
     return JSONResponse(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from importlib.metadata import version
 from typing import Any
 
@@ -42,7 +41,7 @@ def get_health(here: Here) -> values.Health:
 @router.get("/register", responses=READS)
 def get_register(here: Here, _: Reading) -> dict[str, Any]:
     """The whole register: what is claimed, what each row lacks, what is proven."""
-    return export.as_json(here.register, today=clock.now().astimezone(UTC).date())
+    return export.as_json(here.register, today=clock.now().date())
 
 
 @router.get("/register/risks/{risk_id}", responses=READS)
@@ -63,4 +62,4 @@ def make_login_link(here: Here, caller: Changing) -> values.LoginLink:
     if caller.means != "token":
         raise LoginRequiredError("A session cannot make further logins.", next_step="Run `prodsprints login`.")
     code = tokens.mint(here.db, caller.tenant_id, actor=caller.actor, purpose="login", seconds=tokens.LOGIN_SECONDS)
-    return values.LoginLink(url=f"{here.hosts.address}/login/{code.value}", expires_at=code.expires_at)
+    return values.LoginLink(url=f"{here.settings.address}/login/{code.value}", expires_at=code.expires_at)
