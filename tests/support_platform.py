@@ -10,12 +10,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -28,21 +27,12 @@ from prodsprints.runtime.client import NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
 from prodsprints.web.app import create_app
 from support_ports import free_block
+from support_waiting import eventually
 
-T = TypeVar("T")
 MakeRepository = Callable[[str, Mapping[str, str]], Path]
 """Makes a repository, or adds a commit to it: its tag, its files."""
 
 _PASSED_ON = ("PATH", "PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-def eventually(check: Callable[[], T], *, seconds: float = 30.0, every: float = 0.02) -> T:
-    """The first true answer of `check`."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"never true within {seconds} s: {found!r}"
-        time.sleep(every)
-    return found
 
 
 class Platform:

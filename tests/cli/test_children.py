@@ -14,6 +14,7 @@ import pytest
 from prodsprints.cli.running import children
 from prodsprints.cli.running.children import Child, Role
 from prodsprints.kernel.settings import Settings
+from support_waiting import eventually
 
 STAND_IN = """\
 import os, sys, time
@@ -22,13 +23,6 @@ open(os.environ["NOTE"], "a").write(f"{os.getpid()}\\n")
 lifeline.watch(lambda: os._exit(0))
 time.sleep(60)
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -50,23 +44,23 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Chi
 
 def test_a_killed_child_is_back_within_a_second(child: tuple[Child, Callable[[], list[int]]]) -> None:
     _, pids = child
-    until(lambda: len(pids()) == 1)
+    eventually(lambda: len(pids()) == 1)
     os.kill(pids()[0], signal.SIGKILL)
     began = time.monotonic()
-    until(lambda: len(pids()) == 2)
+    eventually(lambda: len(pids()) == 2)
     assert time.monotonic() - began < 3
 
 
 def test_a_child_ends_with_us_by_its_lifeline(child: tuple[Child, Callable[[], list[int]]]) -> None:
     started, pids = child
-    until(lambda: len(pids()) == 1)
+    eventually(lambda: len(pids()) == 1)
     started._close_lifeline()
-    until(lambda: len(pids()) == 2)  # the first one ended by itself, and was started again
+    eventually(lambda: len(pids()) == 2)  # the first one ended by itself, and was started again
 
 
 def test_a_stopped_child_is_not_started_again(child: tuple[Child, Callable[[], list[int]]]) -> None:
     started, pids = child
-    until(lambda: len(pids()) == 1)
+    eventually(lambda: len(pids()) == 1)
     started.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pids()[0], 0)

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from prodsprints.release import appdb, records
-from support_platform import Platform, eventually
+from support_platform import Platform
+from support_waiting import eventually
 
 STEPS = ("audit", "tests", "secrets", "image", "sbom", "migrate", "rollout", "keep")
 ROUNDS = int(os.environ.get("PRODSPRINTS_KILL_ROUNDS", "1"))  # `make kills` asks for enough to make 20 tries and more

@@ -13,7 +13,8 @@ from prodsprints.release.errors import NothingToRollBackError
 from prodsprints.release.records import Release
 from prodsprints.runtime.errors import StaleTokenError
 from prodsprints.runtime.values import Arm
-from support_platform import MakeRepository, Platform, eventually
+from support_platform import MakeRepository, Platform
+from support_waiting import eventually
 
 APP = """
 import http.server, os, socketserver, sys

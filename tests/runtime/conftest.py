@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,9 @@ from prodsprints.runtime.client import InstanceState, NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
 from prodsprints.runtime.values import Arm, InstanceSpec
 from support_ports import free_block
+from support_waiting import eventually
 
 APP = Path(__file__).with_name("small_app.py")
-
-
-def eventually(check: Callable[[], Any], *, seconds: float = 10.0, every: float = 0.02) -> Any:
-    """The first true answer of `check`."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"never true within {seconds} s: {found!r}"
-        time.sleep(every)
-    return found
 
 
 class NodeUnderTest:
@@ -167,12 +158,6 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderT
         yield node
     finally:
         node.clean()
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., Any]:
-    """Polls with a deadline."""
-    return eventually
 
 
 def _kill(process: psutil.Process) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from prodsprints.runtime.errors import InstanceConflictError, InstanceNotReadyError, InvalidRequestError
 from prodsprints.runtime.values import Arm
+from support_waiting import eventually
 
 ENVIRONMENT = "t.shop.production"
 
@@ -49,9 +50,9 @@ def test_an_app_that_ignores_sigterm_is_killed_and_that_is_said(shared_node: Any
     assert not psutil.pid_exists(pid)
 
 
-def test_a_flood_of_output_neither_blocks_the_app_nor_fills_the_log(shared_node: Any, until: Any) -> None:
+def test_a_flood_of_output_neither_blocks_the_app_nor_fills_the_log(shared_node: Any) -> None:
     shared_node.run("flood", "flood")
-    until(lambda: shared_node.client.log("flood").dropped_lines)
+    eventually(lambda: shared_node.client.log("flood").dropped_lines)
     shared_node.client.delete_instance("flood", 1)
     text = shared_node.read_log("flood")
     assert len(text) < 3 * 1024 * 1024
@@ -60,19 +61,19 @@ def test_a_flood_of_output_neither_blocks_the_app_nor_fills_the_log(shared_node:
     assert max(map(len, text.splitlines())) < 17_000
 
 
-def test_secrets_of_the_environment_do_not_reach_the_log(shared_node: Any, until: Any) -> None:
+def test_secrets_of_the_environment_do_not_reach_the_log(shared_node: Any) -> None:
     secrets = {"DATABASE_URL": "postgresql://shop:correct-horse@127.0.0.1/shop", "API_TOKEN": "tok-1234567890"}
     shared_node.run("secret", "secret", env=secrets)
-    text = until(lambda: shared_node.read_log("secret"))
+    text = eventually(lambda: shared_node.read_log("secret"))
     assert "connecting to [redacted:" in text
     assert not [value for value in ("correct-horse", "tok-1234567890") if value in text]
     shared_node.client.delete_instance("secret", 1)
 
 
-def test_an_app_writes_beside_its_code_in_a_copy_of_its_own(shared_node: Any, until: Any) -> None:
+def test_an_app_writes_beside_its_code_in_a_copy_of_its_own(shared_node: Any) -> None:
     prepare = [["python3", "-c", "open('prepared.txt', 'w').write('port ' + '$PORT')"]]
     port = shared_node.run("writes", "writes", prepare=prepare).port
-    assert f"prepared: port {port}" in until(lambda: shared_node.read_log("writes"))
+    assert f"prepared: port {port}" in eventually(lambda: shared_node.read_log("writes"))
     if os.geteuid() == 0:
         assert "uid 0" not in shared_node.read_log("writes")
     copy = shared_node.home / "instances" / "writes" / "app"
@@ -93,12 +94,12 @@ def test_a_failing_preparation_fails_the_instance_and_the_app_never_starts(share
     assert "starting" not in shared_node.read_log("unprepared")
 
 
-def test_a_process_that_left_the_apps_session_ends_with_it(shared_node: Any, until: Any) -> None:
+def test_a_process_that_left_the_apps_session_ends_with_it(shared_node: Any) -> None:
     pid = shared_node.run("leaves", "leaves").pid
     family = [child.pid for child in psutil.Process(pid).children(recursive=True)]
     shared_node.client.delete_instance("leaves", 1)
     assert len(family) >= 1
-    until(lambda: not [member for member in family if psutil.pid_exists(member)])
+    eventually(lambda: not [member for member in family if psutil.pid_exists(member)])
 
 
 def test_the_same_put_again_is_the_same_instance_and_another_spec_is_refused(shared_node: Any) -> None:
@@ -124,9 +125,11 @@ def test_variables_that_steer_the_loader_are_refused(shared_node: Any) -> None:
         shared_node.spec("loader", env={"LD_PRELOAD": "/tmp/evil.so"})
 
 
-def test_a_log_can_be_followed_by_offset(shared_node: Any, until: Any) -> None:
+def test_a_log_can_be_followed_by_offset(shared_node: Any) -> None:
     shared_node.run("followed")
-    first = until(lambda: shared_node.client.log("followed", 0) if shared_node.client.log("followed").text else None)
+    first = eventually(
+        lambda: shared_node.client.log("followed", 0) if shared_node.client.log("followed").text else None
+    )
     assert first.text == "starting \n"
     assert shared_node.client.log("followed", first.next).text == ""
     shared_node.client.delete_instance("followed", 1)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,27 @@ import pytest
 
 from prodsprints.kernel.errors import ExitCode
 from prodsprints.runtime.errors import StaleTokenError
+from support_waiting import eventually
 
 ENVIRONMENT = "t.shop.production"
 LONGEST_ENVOY_OUTAGE_SECONDS = 1.0
 FRESH_CONNECTIONS = httpx.Client(timeout=2, limits=httpx.Limits(max_keepalive_connections=0))
 
 
-def test_envoy_killed_serves_again_within_a_second_with_the_same_route(node: Any, until: Any) -> None:
+def test_envoy_killed_serves_again_within_a_second_with_the_same_route(node: Any) -> None:
     node.run("v1")
     address = node.route(v1=100)
     before = node.client.health()
     os.kill(before.envoy_pid, signal.SIGKILL)
     killed = time.monotonic()
-    until(lambda: _release(address) == "v1")
+    eventually(lambda: _release(address) == "v1")
     assert time.monotonic() - killed < LONGEST_ENVOY_OUTAGE_SECONDS
     after = node.client.health()
     assert after.generation == before.generation + 1
     assert node.client.counters(ENVIRONMENT).generation == after.generation
 
 
-def test_a_killed_agent_takes_nothing_with_it_and_its_successor_adopts_everything(node: Any, until: Any) -> None:
+def test_a_killed_agent_takes_nothing_with_it_and_its_successor_adopts_everything(node: Any) -> None:
     spec = node.spec("v1", prepare=[["true"]], readable=[str(node.home)])
     node.client.put_instance("v1", spec, 5)
     pid = node.client.wait_healthy("v1", 20).pid
@@ -60,7 +60,7 @@ def test_a_killed_agent_takes_nothing_with_it_and_its_successor_adopts_everythin
     assert _release(address) == "v2"
 
 
-def test_everything_killed_at_once_comes_back_with_the_same_routes_and_ports(node: Any, until: Any) -> None:
+def test_everything_killed_at_once_comes_back_with_the_same_routes_and_ports(node: Any) -> None:
     first = node.run("v1", "writes", prepare=[["python3", "-c", "open('prepared.txt', 'a').write('once')"]])
     node.run("v2")
     address = node.route(v1=75, v2=25)
@@ -70,17 +70,17 @@ def test_everything_killed_at_once_comes_back_with_the_same_routes_and_ports(nod
         status = json.loads((node.home / "instances" / instance / "status.json").read_text())
         os.kill(status["shim"]["pid"], signal.SIGKILL)
         os.killpg(status["app"]["pid"], signal.SIGKILL)
-    until(lambda: _release(address) is None)
+    eventually(lambda: _release(address) is None)
     node.start()
-    until(lambda: {_release(address) for _ in range(40)} == {"v1", "v2"})
-    until(lambda: {node.client.instance(name).state for name in ("v1", "v2")} == {"healthy"})
+    eventually(lambda: {_release(address) for _ in range(40)} == {"v1", "v2"})
+    eventually(lambda: {node.client.instance(name).state for name in ("v1", "v2")} == {"healthy"})
     assert node.client.instance("v1").pid != first.pid
     app = node.home / "instances" / "v1" / "app"
     assert (app / "data.txt").read_text() == "row\nrow\n"  # what the app wrote is still there
     assert (app / "prepared.txt").read_text() == "once"
 
 
-def test_sigterm_ends_the_agent_only_and_shutdown_everything_until_the_next_start(node: Any, until: Any) -> None:
+def test_sigterm_ends_the_agent_only_and_shutdown_everything_until_the_next_start(node: Any) -> None:
     pid = node.run("v1").pid
     address = node.route(v1=100)
     node.agent.send_signal(signal.SIGTERM)
@@ -94,14 +94,14 @@ def test_sigterm_ends_the_agent_only_and_shutdown_everything_until_the_next_star
     assert _release(address) is None
     assert "bye" in "".join(path.read_text() for path in (node.home / "logs" / "instances" / "v1").iterdir())
     node.start()
-    until(lambda: _release(address) == "v1")
+    eventually(lambda: _release(address) == "v1")
 
 
-def test_a_routed_instance_that_crashes_is_started_again_and_counted(node: Any, until: Any) -> None:
+def test_a_routed_instance_that_crashes_is_started_again_and_counted(node: Any) -> None:
     node.run("v1")
     address = node.route(v1=100)
     assert httpx.get(f"{address}/crash").status_code == 503
-    until(lambda: node.client.instance("v1").restarts == 1 and node.client.instance("v1").state == "healthy")
+    eventually(lambda: node.client.instance("v1").restarts == 1 and node.client.instance("v1").state == "healthy")
     assert "exit code 7" in node.client.instance("v1").reason
     assert _release(address) == "v1"
 
@@ -115,7 +115,7 @@ def test_an_instance_that_keeps_crashing_is_given_up(node: Any) -> None:
     assert "Given up after 5 restarts within 60 s" in found.reason
 
 
-def test_an_envoy_of_another_base_is_replaced_not_adopted(node: Any, until: Any) -> None:
+def test_an_envoy_of_another_base_is_replaced_not_adopted(node: Any) -> None:
     node.run("v1")
     address = node.route(v1=100)
     before = node.client.health()
@@ -127,7 +127,7 @@ def test_an_envoy_of_another_base_is_replaced_not_adopted(node: Any, until: Any)
     assert after.envoy_pid != before.envoy_pid
     assert after.generation == before.generation + 1
     assert not _runs(before.envoy_pid)
-    until(lambda: _release(address) == "v1")
+    eventually(lambda: _release(address) == "v1")
 
 
 def test_a_lost_state_leaves_no_app_or_envoy_behind(node: Any) -> None:
@@ -168,7 +168,7 @@ def test_a_second_agent_of_one_home_ends_with_a_clear_message(node: Any) -> None
     assert f"(pid {node.agent.pid}) already runs for {node.home}" in second.stderr
 
 
-def test_a_taken_port_is_reported_with_its_holder_and_taken_back(node: Any, until: Any) -> None:
+def test_a_taken_port_is_reported_with_its_holder_and_taken_back(node: Any) -> None:
     node.run("v1")
     address = node.route(v1=100)
     port = int(address.rpartition(":")[2])
@@ -179,11 +179,11 @@ def test_a_taken_port_is_reported_with_its_holder_and_taken_back(node: Any, unti
         holder.bind(("127.0.0.1", port))
         holder.listen()
         node.start()
-        problem = until(lambda: node.client.route(ENVIRONMENT).problem)
+        problem = eventually(lambda: node.client.route(ENVIRONMENT).problem)
         assert f"port {port} is taken by" in problem
         assert f"(pid {os.getpid()})" in problem
-    until(lambda: _release(address) == "v1", seconds=20)
-    until(lambda: node.client.route(ENVIRONMENT).problem is None)
+    eventually(lambda: _release(address) == "v1", seconds=20)
+    eventually(lambda: node.client.route(ENVIRONMENT).problem is None)
 
 
 def test_the_agent_stays_small(node: Any) -> None:
@@ -193,13 +193,13 @@ def test_the_agent_stays_small(node: Any) -> None:
     assert psutil.Process(node.agent.pid).memory_info().rss < 45 * 1024**2
 
 
-def test_an_envoy_that_hangs_on_a_stop_signal_is_replaced(node: Any, until: Callable[..., Any]) -> None:
+def test_an_envoy_that_hangs_on_a_stop_signal_is_replaced(node: Any) -> None:
     node.run("v1")
     address = node.route(v1=100)
     pid = node.client.health().envoy_pid
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: node.client.health().envoy_pid != pid, seconds=30)
-    until(lambda: _release(address) == "v1")
+    eventually(lambda: node.client.health().envoy_pid != pid, seconds=30)
+    eventually(lambda: _release(address) == "v1")
 
 
 def _runs(pid: int) -> bool:

@@ -19,6 +19,7 @@ from prodsprints.runtime.errors import (
     StaleTokenError,
 )
 from prodsprints.runtime.values import Arm
+from support_waiting import eventually
 
 REQUESTS_PER_SECOND = 300
 LONGEST_CONFIRMATION_SECONDS = 0.5  # usually 0.005; these tests share two cores with others
@@ -67,31 +68,31 @@ def test_after_a_confirmed_route_change_only_the_named_arm_answers(shared_node: 
             assert answers == {arm}
 
 
-def test_a_slow_request_under_way_is_answered_before_its_instance_ends(shared_node: Any, until: Any) -> None:
+def test_a_slow_request_under_way_is_answered_before_its_instance_ends(shared_node: Any) -> None:
     node, environment = shared_node, "t.slow.production"
     for arm in ("slow1", "slow2"):
         node.run(arm, environment=environment)
     address = node.route(environment, slow1=100)
     with ThreadPoolExecutor() as pool:
         request = pool.submit(httpx.get, f"{address}/slow=1.5", timeout=10)
-        until(lambda: node.client.counters(environment).arms["slow1"].active)
+        eventually(lambda: node.client.counters(environment).arms["slow1"].active)
         node.route(environment, slow2=100)
         ended = node.client.delete_instance("slow1", 1)
         assert request.result().headers["x-prodsprints-release"] == "slow1"
     assert ended.state == "stopped"
 
 
-def test_a_rollback_does_not_wait_for_an_instance_that_is_draining(shared_node: Any, until: Any) -> None:
+def test_a_rollback_does_not_wait_for_an_instance_that_is_draining(shared_node: Any) -> None:
     node, environment = shared_node, "t.busy.production"
     for arm in ("busy1", "busy2", "busy3"):
         node.run(arm, environment=environment)
     address = node.route(environment, busy1=100)
     with ThreadPoolExecutor() as pool:
         request = pool.submit(httpx.get, f"{address}/slow=2", timeout=10)
-        until(lambda: node.client.counters(environment).arms["busy1"].active)
+        eventually(lambda: node.client.counters(environment).arms["busy1"].active)
         node.route(environment, busy2=100)
         ending = pool.submit(node.client.delete_instance, "busy1", 1)
-        until(lambda: node.client.instance("busy1").state == "stopping")
+        eventually(lambda: node.client.instance("busy1").state == "stopping")
         began = time.monotonic()
         node.route(environment, busy3=100)
         assert time.monotonic() - began < LONGEST_CONFIRMATION_SECONDS
@@ -99,7 +100,7 @@ def test_a_rollback_does_not_wait_for_an_instance_that_is_draining(shared_node: 
         assert (request.result().status_code, ending.result().state) == (200, "stopped")
 
 
-def test_each_kind_of_error_counts_once_for_the_arm_that_made_it(shared_node: Any, until: Any) -> None:
+def test_each_kind_of_error_counts_once_for_the_arm_that_made_it(shared_node: Any) -> None:
     node, environment = shared_node, "t.errors.production"
     node.run("erring", environment=environment)
     address = node.route(environment, erring=100)
@@ -108,10 +109,10 @@ def test_each_kind_of_error_counts_once_for_the_arm_that_made_it(shared_node: An
     assert httpx.get(f"{address}/close").status_code == 503
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{address}/broken")
-    until(lambda: node.client.counters(environment).arms["erring"].requests == 4)
+    eventually(lambda: node.client.counters(environment).arms["erring"].requests == 4)
     found = node.client.counters(environment).arms["erring"]
     assert (found.requests, found.errors, found.active) == (4, 3, 0)
-    assert until(lambda: node.client.counters(environment).arms["erring"].p99_ms is not None)
+    assert eventually(lambda: node.client.counters(environment).arms["erring"].p99_ms is not None)
 
 
 def test_a_client_cannot_claim_a_release(shared_node: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from prodsprints.runtime import sandbox
 from prodsprints.runtime.sandbox import Completed, Confinement, Limits, SandboxError
+from support_waiting import eventually
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give users of their own")
 
@@ -23,7 +24,7 @@ Run = Callable[..., Completed]
 
 @pytest.fixture
 def run(place: Path, walls: str) -> Run:
-    def start(*argv: str, timeout_seconds: float = 20, on_line=lambda _: None, **options) -> Completed:
+    def start(*argv: str, timeout_seconds: float = 20, on_line=lambda _: None, extra=None, **options) -> Completed:
         user = sandbox.unprivileged_user("test")
         work = place / "work"
         work.mkdir(exist_ok=True)
@@ -31,7 +32,7 @@ def run(place: Path, walls: str) -> Run:
         return sandbox.run(
             argv,
             cwd=work,
-            env=sandbox.environment(),
+            env=sandbox.environment(extra),
             confinement=Confinement(writable=(work,), user=user, **options),
             timeout_seconds=timeout_seconds,
             on_line=on_line,
@@ -48,20 +49,18 @@ def running(marker: str) -> list[int]:
     ]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def test_nothing_of_the_platforms_environment_gets_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PRODSPRINTS_DATABASE_URL", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "PYTHONPATH"):
         monkeypatch.setenv(name, "ours")
     done = run("/usr/bin/env")
     assert {line.partition("=")[0] for line in done.tail} <= {"PATH", "LANG", "HOME", "TMPDIR", "PWD", "SHLVL", "_"}
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "BASH_ENV", "SHELLOPTS"])
+def test_a_repository_cannot_reach_into_the_programs_that_confine_it(run: Run, name: str) -> None:
+    done = run("/usr/bin/env", extra={name: "/tmp/theirs.so", "LOG_LEVEL": "info"})
+    assert "LOG_LEVEL=info" in done.tail
+    assert not [line for line in done.tail if line.startswith(f"{name}=")]
 
 
 def test_the_programs_exit_code_is_returned(run: Run) -> None:
@@ -86,7 +85,7 @@ def test_grandchildren_that_left_their_session_die_with_a_run_that_is_stopped(ru
     marker = f"9{time.monotonic_ns()}"
     script = f"setsid sh -c 'setsid sleep {marker} & sleep {marker}' & echo begun; sleep {marker}"
     assert run("/bin/sh", "-c", script, timeout_seconds=1).timed_out
-    assert wait_until(lambda: not running(marker), 2)
+    eventually(lambda: not running(marker), seconds=2)
 
 
 def test_nothing_stays_behind_after_a_run_that_ended_by_itself(run: Run) -> None:
@@ -94,7 +93,7 @@ def test_nothing_stays_behind_after_a_run_that_ended_by_itself(run: Run) -> None
     script = f"setsid sleep {marker} >/dev/null 2>&1 & setsid sleep {marker} & exit 0"
     done = run("/bin/sh", "-c", script)
     assert (done.exit_code, done.timed_out) == (0, False)
-    assert wait_until(lambda: not running(marker), 2)
+    eventually(lambda: not running(marker), seconds=2)
 
 
 def test_a_listener_that_fails_stops_the_run_and_everything_of_it(run: Run) -> None:
@@ -105,7 +104,7 @@ def test_a_listener_that_fails_stops_the_run_and_everything_of_it(run: Run) -> N
 
     with pytest.raises(RuntimeError, match="aborted"):
         run("/bin/sh", "-c", f"echo begun; exec sleep {marker}", on_line=refuse)
-    assert wait_until(lambda: not running(marker), 2)
+    eventually(lambda: not running(marker), seconds=2)
 
 
 def test_a_killed_starter_takes_its_run_with_it(place: Path, walls: str) -> None:
@@ -119,11 +118,11 @@ def test_a_killed_starter_takes_its_run_with_it(place: Path, walls: str) -> None
     )
     starter = subprocess.Popen([sys.executable, "-c", code])
     try:
-        assert wait_until(lambda: len(running(marker)) >= 2)
+        eventually(lambda: len(running(marker)) >= 2)
     finally:
         starter.kill()
         starter.wait()
-    assert wait_until(lambda: not running(marker))
+    eventually(lambda: not running(marker))
 
 
 def test_a_flood_of_output_is_bounded_and_counted(run: Run) -> None:

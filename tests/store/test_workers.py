@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 
 from prodsprints.store.database import Database
 from prodsprints.store.workers import DEAD_AFTER_SECONDS, Heartbeat
+from support_waiting import eventually
 
 
 def start(database: Database, name: str, reaped: threading.Event) -> Heartbeat:
@@ -31,10 +31,7 @@ def test_a_silent_worker_is_declared_dead_and_its_lease_can_be_taken(database: D
         )
     heartbeat = start(database, living, threading.Event())
     try:
-        deadline = time.monotonic() + 5
-        while not is_dead(database, silent):
-            assert time.monotonic() < deadline, "nobody reaped the silent worker"
-            time.sleep(0.05)
+        eventually(lambda: is_dead(database, silent), seconds=5)
         assert not is_dead(database, living)
     finally:
         heartbeat.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
@@ -17,6 +16,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.store.database import Database
 from prodsprints.web import tokens
 from prodsprints.web.app import create_app
+from support_waiting import eventually
 from web.support_workshop import Day, Workshop, working_day
 
 
@@ -61,10 +61,7 @@ def serving(settings: Settings, database: Database, tenant_name: str, ending: li
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.01)
+    eventually(lambda: server.started, every=0.01)
     yield f"http://127.0.0.1:{here.port}"
     server.should_exit = True
     ending.append(thread)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,6 +17,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.runtime.lifeline import VARIABLE
 from prodsprints.store.database import Database
 from prodsprints.web import tokens
+from support_waiting import eventually
 from web.support_workshop import Workshop
 
 
@@ -56,7 +57,7 @@ def process(settings: Settings, database: Database) -> Iterator[Process]:
     )
     os.close(end)
     address = f"http://127.0.0.1:{port}"
-    _wait_until_it_answers(address)
+    eventually(lambda: _answers(address))
     yield Process(running, address, lifeline)
     running.kill()
     running.wait()
@@ -99,12 +100,7 @@ def test_the_web_process_stops_when_asked(process: Process) -> None:
     os.close(process.lifeline)
 
 
-def _wait_until_it_answers(address: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            httpx.get(f"{address}/v1/health", timeout=5, trust_env=False)
-            return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, "the web process did not start"
-            time.sleep(0.05)
+def _answers(address: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{address}/v1/health", timeout=5, trust_env=False).is_success
+    return False

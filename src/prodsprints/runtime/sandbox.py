@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,9 @@ _GIB = 1024**3
 _MAX_OUTPUT_BYTES = 8 * 1024**2
 _TAIL_LINES = 40
 _LAST_WORDS_SECONDS = 6.0  # how long a killed tree may take to be gone; the launcher's own sweep is bounded by 5 s
+
+# They steer the loader, or the shell, of the programs that confine strangers' code, while these still have rights.
+_STEERING = re.compile(r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_ENV|BASHOPTS|SHELLOPTS|PS4")
 
 # What the confined see of this machine: programs, libraries and their configuration; no homes, no /var, no /run.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store")
@@ -100,7 +104,8 @@ def run(
     """Run `argv` confined, stream its output line by line, and return when nothing of it is left.
 
     On time-out, and also if `on_line` raises, the whole tree of processes is killed, those included that left their
-    session. `env` is the entire environment: build it with `environment`. Redaction is up to `on_line`.
+    session. `env` is the entire environment: build it with `environment`; what `steers` is left out of it. Redaction
+    is up to `on_line`.
     """
     started = time.monotonic()
     wrapped = _command(argv, confinement, cwd, contain=True)
@@ -110,7 +115,7 @@ def run(
         process = subprocess.Popen(
             wrapped,
             cwd="/",
-            env=dict(env),
+            env={name: value for name, value in env.items() if not steers(name)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -172,6 +177,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "TMPDIR": "/tmp",  # noqa: S108 - private under bubblewrap
         **(extra or {}),
     }
+
+
+def steers(name: str) -> bool:
+    """Whether the variable `name` would reach into the programs that confine strangers' code."""
+    return _STEERING.fullmatch(name) is not None
 
 
 def unprivileged_user(purpose: str) -> int | None:

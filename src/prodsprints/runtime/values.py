@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from prodsprints.runtime import sandbox
 from prodsprints.runtime.errors import InvalidRequestError
 
 STATES = ("starting", "healthy", "unhealthy", "exited", "failed", "stopping", "stopped")
@@ -20,8 +21,6 @@ _LABEL = re.compile(r"[\x21-\x7e]{1,200}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _HEALTH_PATH = re.compile(r"/[\x21-\x7e]{0,1000}")
-# These steer the loader of the programs that confine the app, while they still have rights.
-_LOADER_NAMES = re.compile(r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|ENV|BASH_ENV")
 
 _MAX_WORDS = 500
 _MAX_WORD_LENGTH = 128 * 1024
@@ -162,7 +161,7 @@ def _environment(value: Any) -> dict[str, str]:
     for name, text in value.items():
         if not _NAME.fullmatch(name) or not isinstance(text, str) or "\0" in text or len(text) > _MAX_WORD_LENGTH:
             raise _invalid(f"the variable {str(name)[:80]!r} is not one", "Names are letters, digits, _; values text.")
-        if _LOADER_NAMES.fullmatch(name):
+        if sandbox.steers(name):
             raise _invalid(f"the variable {name} is not passed on", "It would reach the programs that confine the app.")
     return dict(value)
 

@@ -210,6 +210,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file() -> None:
         ("health: healthz", "`health`"),
         ("services: [redis]", "'postgres'"),
         ("environment: {PORT: '80'}", "ProdSprints sets it itself"),
+        ("environment: {LD_PRELOAD: evil.so}", "would reach the programs that confine the application"),
         ("environment: {WORKERS: 4}", "put it in quotes"),
         ("environment: {a-b: x}", "letters, digits and underscores"),
         ("python: '3.11 or so'", "version specifier"),

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from prodsprints.release.config.units import Seconds, Share
+from prodsprints.runtime import sandbox
 
 _SHELL_WORDS = {"&&", "||", "|", ";", "&", ">", ">>", "<"}
 _OURS_TO_SET = {"PORT"}
@@ -65,6 +66,8 @@ def _variables(values: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"cannot hold a variable called {name!r}; use letters, digits and underscores.")
         if name in _OURS_TO_SET or name.upper().startswith("PRODSPRINTS_"):
             raise ValueError(f"cannot set {name}: ProdSprints sets it itself.")
+        if sandbox.steers(name):
+            raise ValueError(f"cannot set {name}: it would reach the programs that confine the application.")
         if "\0" in value:
             raise ValueError(f"sets {name} to a text with a zero byte.")
     return values
