@@ -86,7 +86,12 @@ class NodeUnderTest:
     def run(self, instance: str, *arguments: str, **values: Any) -> InstanceState:
         """Start an instance (its label is its id) and wait until it is healthy."""
         self.client.put_instance(instance, self.spec(instance, *arguments, **values), self.token)
-        return self.client.wait_healthy(instance, 20)
+        return self.healthy(instance)
+
+    def healthy(self, instance: str) -> InstanceState:
+        """How an instance is once it is healthy."""
+        eventually(lambda: self.client.instance(instance).state == "healthy")
+        return self.client.instance(instance)
 
     def ended(self, instance: str) -> InstanceState:
         """How an instance is once it is exited or failed."""

@@ -105,7 +105,7 @@ def test_a_process_that_left_the_apps_session_ends_with_it(shared_node: Any) -> 
 def test_the_same_put_again_is_the_same_instance_and_another_spec_is_refused(shared_node: Any) -> None:
     spec = shared_node.spec("again")
     first = shared_node.client.put_instance("again", spec, 1)
-    shared_node.client.wait_healthy("again", 20)
+    shared_node.healthy("again")
     assert shared_node.client.put_instance("again", spec, 1).port == first.port
     with pytest.raises(InstanceConflictError):
         shared_node.client.put_instance("again", shared_node.spec("other"), 1)

@@ -41,7 +41,7 @@ def test_envoy_killed_serves_again_within_a_second_with_the_same_route(node: Any
 def test_a_killed_agent_takes_nothing_with_it_and_its_successor_adopts_everything(node: Any) -> None:
     spec = node.spec("v1", prepare=[["true"]], readable=[str(node.home)])
     node.client.put_instance("v1", spec, 5)
-    pid = node.client.wait_healthy("v1", 20).pid
+    pid = node.healthy("v1").pid
     node.token = 5
     address = node.route(v1=100)
     envoy = node.client.health().envoy_pid

@@ -139,7 +139,7 @@ def test_an_application_neither_sees_nor_sets_the_dashboards_cookies(shared_node
 def test_a_stale_token_changes_nothing(shared_node: Any) -> None:
     node, environment = shared_node, "t.fence.production"
     node.client.put_instance("fenced", node.spec("fenced", environment=environment), 7)
-    node.client.wait_healthy("fenced", 20)
+    node.healthy("fenced")
     with pytest.raises(StaleTokenError, match="already acted with 7"):
         node.client.put_route(environment, [Arm("fenced", "fenced", 100)], 6)
     with pytest.raises(StaleTokenError):

@@ -91,11 +91,11 @@ def migration_url(admin: Address, database: ApplicationDatabase, fencing_token: 
 
     Fenced: a newer token closes the door on older ones. The migrating role gets a new password and its old sessions
     are ended, so that a worker that lost its lease in the middle of a migration cannot go on with it.
-    Raises FencedError when a newer token was here before.
+    Raises FencedError when a newer token was here before, ApplicationDatabaseError when the server goes away.
     """
     role = f"{database.name}_migrate"
     password = secrets.token_urlsafe(32)
-    with psycopg.connect(admin.with_database(database.name).conninfo, autocommit=True) as connection:
+    with _refusals(), psycopg.connect(admin.with_database(database.name).conninfo, autocommit=True) as connection:
         taken = connection.execute(
             "update prodsprints_expand.fence set token = %(token)s where token <= %(token)s", {"token": fencing_token}
         )

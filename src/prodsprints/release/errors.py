@@ -1,4 +1,4 @@
-"""What can be wrong with a repository before anything of it is built, in words that say what to do."""
+"""What can go wrong with a release, in the order of its steps: find the commit, build, roll out, go back."""
 
 from __future__ import annotations
 
@@ -65,6 +65,34 @@ class NothingToAuditError(ProdSprintsError):
     http_status = 422
 
 
+class CannotReleaseError(ProdSprintsError):
+    """The audit found something that cannot be released yet."""
+
+    code = "release/cannot-release"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
+
+
+class ApplicationDatabaseError(ProdSprintsError):
+    """The application needs a PostgreSQL database that we cannot create for it."""
+
+    code = "release/application-database"
+    exit_code = ExitCode.REFUSED
+
+
+class MigrationError(ProdSprintsError):
+    """The application's migration failed, or would take away what the running version needs."""
+
+    code = "release/migration"
+    exit_code = ExitCode.REFUSED
+
+
+class RolloutError(ProdSprintsError):
+    """The new version could not be started, or the node that runs it was lost."""
+
+    code = "release/rollout"
+
+
 class VerdictInputError(UsageError):
     """Counts or a policy that no verdict can be based on."""
 
@@ -79,45 +107,9 @@ class AbortRequestedError(ProdSprintsError):
     http_status = 409
 
 
-class CannotReleaseError(ProdSprintsError):
-    """The audit found something that cannot be released yet."""
-
-    code = "release/cannot-release"
-    exit_code = ExitCode.REFUSED
-    http_status = 409
-
-
 class NothingToRollBackError(ProdSprintsError):
     """There is no earlier version that this environment could go back to."""
 
     code = "release/nothing-to-roll-back"
     exit_code = ExitCode.REFUSED
     http_status = 409
-
-
-class UnknownEnvironmentError(ProdSprintsError):
-    """No such project or environment for this tenant."""
-
-    code = "release/unknown-environment"
-    exit_code = ExitCode.USAGE
-    http_status = 404
-
-
-class RolloutError(ProdSprintsError):
-    """The new version could not be started, or the node that runs it was lost."""
-
-    code = "release/rollout"
-
-
-class MigrationError(ProdSprintsError):
-    """The application's migration failed, or would take away what the running version needs."""
-
-    code = "release/migration"
-    exit_code = ExitCode.REFUSED
-
-
-class ApplicationDatabaseError(ProdSprintsError):
-    """The application needs a PostgreSQL database that we cannot create for it."""
-
-    code = "release/application-database"
-    exit_code = ExitCode.REFUSED

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from prodsprints.kernel.errors import UsageError
 from prodsprints.release import config, git, records, source
-from prodsprints.release.errors import NothingToRollBackError, UnknownEnvironmentError
+from prodsprints.release.errors import NothingToRollBackError
 from prodsprints.release.records import Environment, Release
 from prodsprints.store import leases
 from prodsprints.store.database import Database
@@ -84,24 +84,6 @@ def request_rollback(db: Database, *, actor: str, environment: Environment, id: 
         requested_by=actor,
         # a rollback to what was itself rolled back to: only the release that was audited knows how it is run
         options={"of": earlier.options.get("of", str(earlier.id))},
-    )
-
-
-def find_environment(
-    db: Database, tenant_id: UUID, *, project: str | None, path: Path | None, environment: str | None
-) -> Environment:
-    """The environment meant by a project's name, or by a path inside its repository. Raises UnknownEnvironmentError."""
-    wanted = environment or DEFAULT_ENVIRONMENT
-    every = records.environments(db, tenant_id)
-    top = str(git.find(path).top) if project is None and path is not None else None
-    for candidate in every:
-        if candidate.name == wanted and (candidate.project == project or candidate.repository == top):
-            return candidate
-    known = ", ".join(f"{one.project}/{one.name}" for one in every) or "none yet"
-    raise UnknownEnvironmentError(
-        f"There is no environment {wanted} of {project or top or 'this project'}.",
-        why=f"Known: {known}.",
-        next_step="Release to it first: `prodsprints release`.",
     )
 
 

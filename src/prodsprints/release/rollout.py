@@ -148,7 +148,7 @@ class _Canary:
                 step_began = time.monotonic()
                 self._shift(self._weights[position])
             elif verdict.decision == "keep":
-                return Outcome("done", verdict.sentence, {**_figures(verdict), "decision": "keep", "compared": True})
+                return Outcome("done", verdict.sentence, {**verdict.as_json(), "decision": "keep", "compared": True})
 
     def give_back(self) -> float:
         """Let the stable version serve every request; returns the seconds until the proxy confirmed it."""
@@ -165,14 +165,14 @@ class _Canary:
             why = verdict.sentence
         elif self._run.promote_requested():
             summary = f"Promoted by hand before the verdict. {verdict.sentence}"
-            return Outcome("done", summary, {**_figures(verdict), "decision": "keep", "promoted": True})
+            return Outcome("done", summary, {**verdict.as_json(), "decision": "keep", "promoted": True})
         elif seconds > self._plan.timeout:
             why = f"{verdict.sentence} Send it more traffic, or release with `--strategy direct`."
         else:
             return None
         back = self.give_back()
         detail = {
-            **_figures(verdict),
+            **verdict.as_json(),
             "decision": "reject",
             "verdict_seconds": round(seconds, 3),
             "rollback_seconds": back,
@@ -201,7 +201,7 @@ class _Canary:
         self._run.flush()
 
     def _wait_until(self, moment: float) -> str:
-        """Sleep until the next look; a crash or a failing health check of the canary is noticed within 100 ms."""
+        """Sleep until the next look; a crash or a failing health check of the canary is noticed within 0.2 s."""
         while True:
             broken = _broken(self._run.target.instance(self._new))
             left = moment - time.monotonic()
@@ -225,7 +225,7 @@ class _Canary:
             f"{tick.weight:g} %: {verdict.canary.label} erred on {verdict.canary.errors} of {verdict.canary.requests}, "
             f"{verdict.stable.label} {verdict.stable.errors} of {verdict.stable.requests}; {verdict.decision}"
         )
-        self._run.say(said, "tick", **_figures(verdict), weight=tick.weight, at=tick.at)
+        self._run.say(said, "tick", **verdict.as_json(), weight=tick.weight, at=tick.at)
         self._run.flush()
 
 
@@ -265,10 +265,6 @@ def _broken(instance: Instance | None) -> str:
     if instance.state != "healthy":
         return instance.reason or f"It is {instance.state}."
     return f"It crashed and was restarted: {instance.reason}" if instance.restarts else ""
-
-
-def _figures(verdict: Verdict) -> dict[str, object]:
-    return verdict.as_json()
 
 
 _LOGS = "Read its output: `prodsprints logs`."

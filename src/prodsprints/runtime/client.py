@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prodsprints.kernel.settings import Settings
-from prodsprints.runtime.errors import AgentUnreachableError, InstanceNotReadyError, from_problem
-from prodsprints.runtime.values import FINAL_STATES, Arm, InstanceSpec
+from prodsprints.runtime.errors import AgentUnreachableError, from_problem
+from prodsprints.runtime.values import Arm, InstanceSpec
 
 if TYPE_CHECKING:
-    import httpx
+    pass
 
 _TIMEOUT_SECONDS = 15.0
 _END_SECONDS = 660.0  # the longest drain and grace, with some room
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -148,21 +146,6 @@ class NodeAgent:
         """How the instance is."""
         return InstanceState(**self._call("GET", f"/instances/{instance}"))
 
-    def wait_healthy(self, instance: str, timeout_seconds: float) -> InstanceState:
-        """Wait until the instance is healthy. Raises InstanceNotReadyError, with the agent's reason, if it is not."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            found = self.instance(instance)
-            if found.state == "healthy":
-                return found
-            if found.state in FINAL_STATES or time.monotonic() > deadline:
-                raise InstanceNotReadyError(
-                    f"The instance {instance} ({found.label}) is {found.state}.",
-                    why=found.reason,
-                    next_step=f"Look at its output: prodsprints logs ({found.label}).",
-                )
-            time.sleep(_POLL_SECONDS)
-
     def delete_instance(self, instance: str, fencing_token: int) -> InstanceState:
         """Drain and end the instance; returns when it has ended."""
         path = f"/instances/{instance}?fencing_token={fencing_token}"
@@ -204,7 +187,7 @@ class NodeAgent:
         import httpx
 
         try:
-            answer = self._answer(method, path, body, timeout_seconds)
+            answer = self._client.request(method, path, json=body, timeout=timeout_seconds)
             document = answer.json() if answer.content else {}
         except (httpx.HTTPError, ValueError) as error:
             raise AgentUnreachableError(
@@ -215,6 +198,3 @@ class NodeAgent:
         if answer.is_success and isinstance(document, dict):
             return document
         raise from_problem(document if isinstance(document, dict) else {})
-
-    def _answer(self, method: str, path: str, body: Any, timeout_seconds: float) -> httpx.Response:
-        return self._client.request(method, path, json=body, timeout=timeout_seconds)

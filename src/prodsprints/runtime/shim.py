@@ -188,7 +188,6 @@ class _Shim:
             "state": state,
             "exit_code": exit_code,
             "reason": reason,
-            "stopped": self._stopping_since is not None,
             "last_lines": list(self._log.tail),
         }
         self._write_status()

@@ -9,10 +9,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from prodsprints.controls.credentials.errors import ScanError
-from prodsprints.kernel.errors import ExitCode
 from prodsprints.release.gates import bill, secrets, tests
-from prodsprints.release.gates.errors import GateRefusedError
-from prodsprints.release.gates.result import GateResult, require
+from prodsprints.release.gates.result import GateResult
 from prodsprints.release.image.build import Image
 from prodsprints.runtime import sandbox
 from support_images import Workshop, application, commit, wheel
@@ -42,7 +40,8 @@ def test_tests_see_the_packages_of_the_image_and_their_own_in_agreeing_versions(
     wheel(workshop.wheels, "greeting", "2.0")
     suite = "import checker, greeting, shop; print('greeting', greeting.__version__)"
     result = run_tests(workshop, suite, test_packages=("checker",))
-    assert result.outcome == "passed"
+    assert result.passed
+    assert not result.findings
     assert result.summary == "The tests passed: greeting 1.0"
 
 
@@ -62,7 +61,8 @@ def test_hanging_tests_are_stopped_and_refuse(workshop: Workshop) -> None:
 @pytest.mark.parametrize("test", [(), RUNNER])
 def test_a_repository_without_tests_passes_and_says_so(workshop: Workshop, test: tuple[str, ...]) -> None:
     result = run_tests(workshop, "raise SystemExit(5)", test=test)
-    assert result.outcome == "warned"
+    assert result.passed
+    assert result.findings
     assert "Nothing was tested" in result.summary
 
 
@@ -97,7 +97,7 @@ def test_certain_secrets_refuse_by_place_and_kind_and_are_never_shown(tmp_path: 
     (tmp_path / "id.pem").write_text("-----BEGIN RSA PRIVATE" + " KEY-----\nabc\n")
     result = secrets.check(tmp_path)
     assert not result.passed
-    assert [str(finding) for finding in result.findings if finding.blocks] == [
+    assert [str(finding) for finding in result.findings if "perhaps" not in finding.text] == [
         "config.py:2: AWS Access Key",
         "id.pem:1: Private Key",
         "token.txt:1: GitHub Token",
@@ -109,13 +109,16 @@ def test_certain_secrets_refuse_by_place_and_kind_and_are_never_shown(tmp_path: 
 def test_likely_secrets_only_warn(tmp_path: Path) -> None:
     (tmp_path / "settings.py").write_text("password = 'correct-horse-battery'\nkey = 'AKIAIOSFODNN7EXAMPLE'\n")
     result = secrets.check(tmp_path)
-    assert result.outcome == "warned"
+    assert result.passed
+    assert result.findings
     assert {finding.line for finding in result.findings} == {1, 2}
 
 
 def test_an_allowed_line_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(f"key = '{AWS}'  # pragma: allowlist secret\n")
-    assert secrets.check(tmp_path).outcome == "passed"
+    result = secrets.check(tmp_path)
+    assert result.passed
+    assert not result.findings
 
 
 def test_what_is_not_scanned_is_named_and_binary_files_are_not_spoken_of(tmp_path: Path) -> None:
@@ -177,7 +180,8 @@ def test_the_bill_of_materials_is_valid_and_names_every_package(workshop: Worksh
     ]
     assert document["components"][1]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
     assert document["metadata"]["timestamp"].startswith("2026-01-02T03:04:05")
-    assert result.outcome == "warned"
+    assert result.passed
+    assert result.findings
     assert [str(finding) for finding in result.findings] == ["greeting 1.0 states no licence"]
 
 
@@ -188,18 +192,9 @@ def test_the_bill_of_materials_of_an_image_is_always_the_same(workshop: Workshop
 
 def test_an_application_without_dependencies_has_an_empty_bill(workshop: Workshop) -> None:
     result, content = bill_of(workshop, workshop.build(dependencies=()))
-    assert result.outcome == "passed"
+    assert result.passed
+    assert not result.findings
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(content.decode()) is None
-
-
-def test_gates_that_stay_shut_are_named_together() -> None:
-    shut = [GateResult(name, False, f"{name} failed.", next_step=f"Mend {name}.") for name in ("tests", "secrets")]
-    with pytest.raises(GateRefusedError) as caught:
-        require([*shut, GateResult("sbom", True, "fine")])
-    assert caught.value.what == "The gates tests, secrets refused."
-    assert caught.value.next_step == "Mend tests. Mend secrets."
-    assert caught.value.exit_code == ExitCode.REFUSED
-    require([GateResult("sbom", True, "fine")])
 
 
 def test_tests_do_not_run_as_us(workshop: Workshop) -> None:

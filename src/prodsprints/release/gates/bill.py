@@ -13,8 +13,6 @@ from prodsprints.release.image.contents import packages
 from prodsprints.release.image.layout import enough_space, hex_of
 from prodsprints.release.source import Source
 
-_NAME = "sbom"
-
 
 def check(layout: Path, image: Image, *, name: str, source: Source) -> GateResult:
     """Write the image's bill of materials to `bill_path`; packages that state no licence are pointed out."""
@@ -27,7 +25,6 @@ def check(layout: Path, image: Image, *, name: str, source: Source) -> GateResul
         files.replace(path, content, mode=0o644)
     unknown = [GateFinding(f"{item.name} {item.version} states no licence") for item in materials if not item.licence]
     return GateResult(
-        name=_NAME,
         passed=True,
         summary=f"{len(materials)} packages, {len(unknown) or 'none'} of them without a stated licence.",
         findings=tuple(unknown),

@@ -8,8 +8,6 @@ from pathlib import Path
 from prodsprints.controls.credentials.scan import Scan, scan
 from prodsprints.release.gates.result import GateFinding, GateResult
 
-_NAME = "secrets"
-
 
 def check(tree: Path, *, timeout_seconds: float = 300.0) -> GateResult:
     """Scan the exported `tree`. A scan that did not come to its end does not pass: nobody knows what it missed."""
@@ -17,17 +15,17 @@ def check(tree: Path, *, timeout_seconds: float = 300.0) -> GateResult:
     found = scan(tree, timeout_seconds=timeout_seconds)
     certain = sum(secret.certain for secret in found.secrets)
     if certain:
-        summary, step = _count(certain, "secret", "in the commit."), (
+        summary = _count(certain, "secret", "in the commit.")
+        step = (
             "Withdraw each of them at its provider first, since it is in the history now; then remove it and commit."
             " For a made-up value end its line with `pragma: allowlist secret`."
-        )  # fmt: skip
+        )
     elif not found.complete:
         summary = f"The scan for secrets did not come to its end within {timeout_seconds:.0f} s."
         step = "Move generated and data files out of the commit, then release again."
     else:
         summary, step = _passed(found), ""
     return GateResult(
-        name=_NAME,
         passed=not step,
         summary=summary,
         findings=_findings(found),
@@ -44,7 +42,10 @@ def _passed(found: Scan) -> str:
 
 
 def _findings(found: Scan) -> tuple[GateFinding, ...]:
-    places = [GateFinding(secret.kind, secret.file, secret.line, blocks=secret.certain) for secret in found.secrets]
+    places = [
+        GateFinding(secret.kind if secret.certain else f"{secret.kind}, perhaps", secret.file, secret.line)
+        for secret in found.secrets
+    ]
     return (*places, *(GateFinding(f"not scanned: {entry.reason}", entry.file) for entry in found.skipped))
 
 

@@ -14,7 +14,6 @@ from prodsprints.release.image.environment import environment_for_tests
 from prodsprints.release.image.layout import enough_space
 from prodsprints.runtime import sandbox
 
-_NAME = "tests"
 _NO_TESTS_COLLECTED = 5  # pytest's exit code; unittest has the same since 3.12
 _DEFAULT_TIMEOUT_SECONDS = 30 * 60.0
 
@@ -35,7 +34,7 @@ def check(
     """
     started = time.monotonic()
     if not application.test:
-        return _without_tests("The repository has no tests that the audit could find.", started, ())
+        return _without_tests("The repository has no tests that the audit could find.", started)
     redactor = Redactor()
     copy = work / "tree"
     with enough_space(work):
@@ -58,18 +57,16 @@ def check(
     )
     log = tuple(redactor.text(line) for line in done.tail)
     if done.exit_code == _NO_TESTS_COLLECTED and not done.timed_out:
-        return _without_tests("The test run found no tests.", started, log)
+        return _without_tests("The test run found no tests.", started)
     return _judged(done, log, timeout_seconds, started, " ".join(application.test))
 
 
-def _without_tests(what: str, started: float, log: tuple[str, ...]) -> GateResult:
+def _without_tests(what: str, started: float) -> GateResult:
     return GateResult(
-        name=_NAME,
         passed=True,
         summary=f"{what} Nothing was tested.",
         findings=(GateFinding("no tests: add some, or name their command as `test` in prodsprints.yaml"),),
         seconds=time.monotonic() - started,
-        log=log,
     )
 
 
@@ -90,6 +87,4 @@ def _judged(
         )
     else:
         summary, step = f"The tests passed: {last}", ""
-    return GateResult(
-        name=_NAME, passed=not step, summary=summary, seconds=time.monotonic() - started, log=log, next_step=step
-    )
+    return GateResult(passed=not step, summary=summary, seconds=time.monotonic() - started, next_step=step)
