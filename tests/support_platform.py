@@ -67,9 +67,17 @@ class Platform:
     ) -> Release:
         """Queue a release."""
         return requests.request_release(
-            self.db, self.tenant, node=self.settings.node, actor="test", path=repository, ref=ref, environment=None,
-            project=project, strategy=strategy, id=uuid.uuid4(),
-        )  # fmt: skip
+            self.db,
+            self.tenant,
+            node=self.settings.node,
+            actor="test",
+            path=repository,
+            ref=ref,
+            environment=None,
+            project=project,
+            strategy=strategy,
+            id=uuid.uuid4(),
+        )
 
     def ended(self, release: Release, *, seconds: float = 120.0) -> Release:
         """Wait for its end, and look at its page as a person would."""

@@ -107,7 +107,9 @@ def test_without_traffic_there_is_no_verdict_and_no_verdict_never_passes(
         ({"main.py": "import time; time.sleep(600)"}, "failed", "rollout", "health"),
         (
             {"main.py": APP.format(version="x", share=0).replace('int(os.environ["PORT"])', "39127")},
-            "failed", "rollout", "39127",
+            "failed",
+            "rollout",
+            "39127",
         ),
         ({"tests.py": "raise AssertionError('no')", "test": "[python, tests.py]"}, "refused", "tests", "tests"),
         ({"package.json": "{}", "Procfile": "", "main.py": "", "requirements.txt": ""}, "refused", "audit", ""),
@@ -115,7 +117,7 @@ def test_without_traffic_there_is_no_verdict_and_no_verdict_never_passes(
         ({"requirements.txt": "./nowhere\n"}, "failed", "image", "nowhere"),
     ],
     ids=["exits at once", "never healthy", "another port", "failing tests", "no web", "a key", "no package"],
-)  # fmt: skip
+)
 def test_a_bad_version_ends_with_its_reason_and_the_old_one_serves_on(
     platform: Platform,
     repository: MakeRepository,

@@ -26,17 +26,32 @@ def make_run(database: Database, settings: Settings, tenant: UUID) -> MakeRun:
 
     def make(worker: str = "first") -> Run:
         found = records.releases(database, tenant)
-        release = found[0] if found else records.add(
-            database, environment, id=uuid4(), kind="release", repository="/srv/shop", commit="a" * 40, label="v1",
-            requested_by="somebody",
-        )  # fmt: skip
+        release = (
+            found[0]
+            if found
+            else records.add(
+                database,
+                environment,
+                id=uuid4(),
+                kind="release",
+                repository="/srv/shop",
+                commit="a" * 40,
+                label="v1",
+                requested_by="somebody",
+            )
+        )
         dispatch.claim(database, worker=worker, node=environment.node)
         token = dispatch.adopt(database, tenant, release.id, resource=environment.lease, worker=worker)
         assert token is not None
         return Run(
-            db=database, settings=settings, target=LocalTarget(settings), release=release, environment=environment,
-            worker=worker, fencing_token=token,
-        )  # fmt: skip
+            db=database,
+            settings=settings,
+            target=LocalTarget(settings),
+            release=release,
+            environment=environment,
+            worker=worker,
+            fencing_token=token,
+        )
 
     return make
 
@@ -56,9 +71,12 @@ def take_over(make_run: MakeRun, database: Database, tenant: UUID) -> Run:
 def give_back(run: Run) -> None:
     """Give the lease back, as a worker does when its release has ended."""
     dispatch.let_go(
-        run.db, run.release.tenant_id, resource=run.environment.lease, worker=run.worker,
+        run.db,
+        run.release.tenant_id,
+        resource=run.environment.lease,
+        worker=run.worker,
         fencing_token=run.fencing_token,
-    )  # fmt: skip
+    )
 
 
 def current(run: Run) -> UUID | None:
@@ -159,9 +177,15 @@ def test_a_late_end_does_not_bring_an_older_version_back(run: Run, make_run: Mak
     finish(run)
     give_back(run)
     newer = records.add(
-        database, run.environment, id=uuid4(), kind="release", repository="/srv/shop", commit="b" * 40, label="v2",
+        database,
+        run.environment,
+        id=uuid4(),
+        kind="release",
+        repository="/srv/shop",
+        commit="b" * 40,
+        label="v2",
         requested_by="somebody",
-    )  # fmt: skip
+    )
     following = make_run("second")
     assert following.release.id == newer.id
     finish(following)
@@ -216,9 +240,15 @@ def test_secrets_do_not_reach_the_live_log_or_the_record(run: Run) -> None:
 
 def test_a_second_release_of_an_environment_waits_for_the_first(run: Run, database: Database) -> None:
     records.add(
-        database, run.environment, id=uuid4(), kind="release", repository="/srv/shop", commit="b" * 40, label="v2",
+        database,
+        run.environment,
+        id=uuid4(),
+        kind="release",
+        repository="/srv/shop",
+        commit="b" * 40,
+        label="v2",
         requested_by="somebody",
-    )  # fmt: skip
+    )
     assert dispatch.claim(database, worker="other", node=run.environment.node) is None
     finish(run)
     give_back(run)
@@ -227,8 +257,14 @@ def test_a_second_release_of_an_environment_waits_for_the_first(run: Run, databa
 
 def test_a_repeated_request_queues_nothing_new(run: Run, database: Database) -> None:
     again = records.add(
-        database, run.environment, id=run.release.id, kind="release", repository="/", commit="a" * 40, label="v1",
+        database,
+        run.environment,
+        id=run.release.id,
+        kind="release",
+        repository="/",
+        commit="a" * 40,
+        label="v1",
         requested_by="somebody",
-    )  # fmt: skip
+    )
     assert again.number == run.release.number
     assert len(records.releases(database, run.release.tenant_id)) == 1

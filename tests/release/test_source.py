@@ -204,11 +204,25 @@ def test_attributes_and_configuration_of_the_repository_run_nothing_and_change_n
         (repository / ".git" / "hooks").mkdir(exist_ok=True)
         (repository / ".git" / "hooks" / name).symlink_to(evil)
     for key in (
-        "core.fsmonitor", "core.sshCommand", "core.pager", "filter.evil.clean", "filter.evil.smudge",
-        "filter.evil.process", "filter.lfs.smudge", "filter.lfs.clean", "diff.evil.textconv", "diff.evil.command",
-        "gpg.program", "core.editor", "core.alternateRefsCommand", "credential.helper", "uploadpack.packObjectsHook",
-        "remote.origin.uploadpack", "alias.rev-parse", "alias.ls-tree",
-    ):  # fmt: skip
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.pager",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "filter.evil.process",
+        "filter.lfs.smudge",
+        "filter.lfs.clean",
+        "diff.evil.textconv",
+        "diff.evil.command",
+        "gpg.program",
+        "core.editor",
+        "core.alternateRefsCommand",
+        "credential.helper",
+        "uploadpack.packObjectsHook",
+        "remote.origin.uploadpack",
+        "alias.rev-parse",
+        "alias.ls-tree",
+    ):
         git("config", key, str(evil))
     git("config", "log.showSignature", "true")
     git("config", "core.worktree", "/")

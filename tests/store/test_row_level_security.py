@@ -35,9 +35,15 @@ def full_tenant(database: Database, tenant: UUID) -> UUID:
         database, tenant, project="shop", repository="/srv/shop", environment="production", node="n"
     )
     release = records.add(
-        database, environment, id=uuid4(), kind="release", repository="/srv/shop", commit="a" * 40, label="v1",
+        database,
+        environment,
+        id=uuid4(),
+        kind="release",
+        repository="/srv/shop",
+        commit="a" * 40,
+        label="v1",
         requested_by="somebody",
-    )  # fmt: skip
+    )
     with database.tenant(tenant) as connection:
         connection.execute(
             "insert into release_steps (release_id, name, position, status) values (%s, 'audit', 1, 'done')",

@@ -178,9 +178,14 @@ def working_day(workshop: Workshop) -> Day:
     refused = workshop.release(api, "0e9c1f4a77d2")
     workshop.step(refused, 1, "audit", "done", "django: python -m gunicorn billing.wsgi; 14 findings", seconds=0.4)
     workshop.step(
-        refused, 2, "tests", "refused", "2 of 214 tests failed.", seconds=18.2,
+        refused,
+        2,
+        "tests",
+        "refused",
+        "2 of 214 tests failed.",
+        seconds=18.2,
         detail={"why": "tests/test_invoice.py::test_rounding and one more.", "next_step": "Correct them."},
-    )  # fmt: skip
+    )
     workshop.finish(refused, "refused", "2 of 214 tests failed.")
     workshop.age(refused, minutes=31, took_seconds=19)
     return Day(production, kept, rejected, running)

@@ -68,12 +68,17 @@ def test_a_wrong_token_is_refused_also_where_reading_is_free(client: httpx.Clien
 
 def test_whatever_changes_something_needs_to_know_who_asks(client: httpx.Client, day: Day) -> None:
     for path in (
-        "/v1/releases", "/v1/login-links",
-        f"/v1/releases/{day.running.id}/abort", f"/v1/releases/{day.running.id}/promote",
-        f"/v1/environments/{day.environment.id}/rollback", f"/v1/environments/{day.environment.id}/unlock",
-        f"/releases/{day.running.id}/abort", f"/releases/{day.running.id}/promote",
-        f"/environments/{day.environment.id}/rollback", f"/environments/{day.environment.id}/unlock",
-    ):  # fmt: skip
+        "/v1/releases",
+        "/v1/login-links",
+        f"/v1/releases/{day.running.id}/abort",
+        f"/v1/releases/{day.running.id}/promote",
+        f"/v1/environments/{day.environment.id}/rollback",
+        f"/v1/environments/{day.environment.id}/unlock",
+        f"/releases/{day.running.id}/abort",
+        f"/releases/{day.running.id}/promote",
+        f"/environments/{day.environment.id}/rollback",
+        f"/environments/{day.environment.id}/unlock",
+    ):
         assert client.post(path, json={"path": "/x"}).status_code in {401, 422}, path
     shown = client.get(f"/v1/releases/{day.running.id}").json()
     assert shown["abort_requested_at"] is shown["promote_requested_at"] is None

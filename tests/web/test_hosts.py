@@ -18,11 +18,20 @@ def test_loopback_names_with_our_port_are_ours(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example:8900", "127.0.0.1", "127.0.0.1:80", "127.0.0.1:8901", "10.0.0.1:8900",
+        "evil.example:8900",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "127.0.0.1:8901",
+        "10.0.0.1:8900",
         "127.0.0.1.evil.example:8900",
-        "evil.example@127.0.0.1:8900", "127.0.0.1:8900/path", "127.0.0.1:port", "[::1", "", "workbench:8900",
+        "evil.example@127.0.0.1:8900",
+        "127.0.0.1:8900/path",
+        "127.0.0.1:port",
+        "[::1",
+        "",
+        "workbench:8900",
     ],
-)  # fmt: skip
+)
 def test_any_other_name_is_foreign_on_loopback(host: str) -> None:
     assert not Hosts(_LOOPBACK).allows(host)
 

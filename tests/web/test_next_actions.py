@@ -13,12 +13,31 @@ from prodsprints.web.pages.next_actions import next_actions, unproven_critical
 REGISTER = load()
 ENVIRONMENT = Environment(uuid4(), uuid4(), "shop", "/home/ada/shop", "production", "workbench", None, None)
 RELEASE = Release(
-    tenant_id=uuid4(), id=uuid4(), environment_id=ENVIRONMENT.id, project="shop", environment="production", number=1,
-    kind="release", status="released", repository="/home/ada/shop", commit="0" * 40, label="v1", digest=None,
-    requested_by="ada", node="workbench", fencing_token=None, worker=None, options={}, reason="It erred.", figures={},
-    abort_requested_at=None, promote_requested_at=None, created_at=datetime(2026, 1, 1, tzinfo=UTC), started_at=None,
+    tenant_id=uuid4(),
+    id=uuid4(),
+    environment_id=ENVIRONMENT.id,
+    project="shop",
+    environment="production",
+    number=1,
+    kind="release",
+    status="released",
+    repository="/home/ada/shop",
+    commit="0" * 40,
+    label="v1",
+    digest=None,
+    requested_by="ada",
+    node="workbench",
+    fencing_token=None,
+    worker=None,
+    options={},
+    reason="It erred.",
+    figures={},
+    abort_requested_at=None,
+    promote_requested_at=None,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    started_at=None,
     finished_at=None,
-)  # fmt: skip
+)
 
 
 def titles(*statuses: str, today: date = date(2026, 1, 1), workers: int = 1) -> list[str]:

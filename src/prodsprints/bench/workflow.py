@@ -97,9 +97,14 @@ def _release(platform: Scratch, environment: Environment) -> str:
     with platform.db.dispatch() as connection:
         connection.execute("update releases set status = 'running' where id = %s", [id])
     _runs[str(id)] = Run(
-        db=platform.db, settings=platform.settings, target=LocalTarget(platform.settings), release=release,
-        environment=environment, worker="bench", fencing_token=0,
-    )  # fmt: skip
+        db=platform.db,
+        settings=platform.settings,
+        target=LocalTarget(platform.settings),
+        release=release,
+        environment=environment,
+        worker="bench",
+        fencing_token=0,
+    )
     return str(id)
 
 
@@ -135,9 +140,17 @@ def _takeover(platform: Scratch, progress: Progress) -> Result:
     try:
         for number in range(_TAKEOVERS):
             release = requests.request_release(
-                platform.db, tenant, node="bench", actor="bench", path=repository, ref=None, environment=None,
-                project=f"waits-{number}", strategy=None, id=uuid.uuid4(),
-            )  # fmt: skip
+                platform.db,
+                tenant,
+                node="bench",
+                actor="bench",
+                path=repository,
+                ref=None,
+                environment=None,
+                project=f"waits-{number}",
+                strategy=None,
+                id=uuid.uuid4(),
+            )
             first = _wait_for_attempt(platform, tenant, release.id, 1)
             dead = next(worker for worker in workers if f"-{worker.pid}-" in first["worker"])
             os.kill(dead.pid, signal.SIGKILL)

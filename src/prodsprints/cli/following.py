@@ -127,9 +127,11 @@ class _Progress:
             return Text()
         row = Table.grid(padding=(0, 1))
         row.add_row(
-            self._spinner, Text(f"{self._step:9}", style="bold"),
-            Text(f"{time.monotonic() - self._began:5.0f} s", style="dim"), self._said,
-        )  # fmt: skip
+            self._spinner,
+            Text(f"{self._step:9}", style="bold"),
+            Text(f"{time.monotonic() - self._began:5.0f} s", style="dim"),
+            self._said,
+        )
         return row
 
 

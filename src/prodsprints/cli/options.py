@@ -33,9 +33,14 @@ as_json = click.option(
     "--json", "out", is_flag=True, callback=_output, help="Answer with versioned JSON lines on stdout."
 )
 tenant = click.option(
-    "--tenant", "platform", default="default", show_default=True, metavar="NAME", callback=_platform,
+    "--tenant",
+    "platform",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    callback=_platform,
     help="Whose rows; decides which token is used.",
-)  # fmt: skip
+)
 env = click.option(
     "--env", "environment", default=None, metavar="NAME", help="The environment; `production` if none is named."
 )

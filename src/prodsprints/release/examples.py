@@ -76,8 +76,12 @@ def _git(repository: Path, *arguments: str, date: str = "") -> None:
     try:
         done = subprocess.run(
             ["git", *_OPTIONS, *arguments],  # noqa: S607 - found by PATH, wherever the machine has it
-            cwd=repository, env=environment, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+            cwd=repository,
+            env=environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
     except FileNotFoundError:
         raise GitError(
             "The program git is not installed.", next_step="Install git (apt install git, brew install git)."

@@ -113,9 +113,13 @@ def migrate(run: Run) -> Outcome:
         environment = {**_relocated(runtime, str(scratch)), **_stated(run), "DATABASE_URL": url, "HOME": str(scratch)}
         confinement = sandbox.Confinement(writable=(scratch,), readable=runtime.readable, network=True, user=user)
         done = sandbox.run(
-            runtime.argv, cwd=scratch, env=environment, confinement=confinement,
-            timeout_seconds=_MIGRATION_SECONDS, on_line=_streamed(run),
-        )  # fmt: skip
+            runtime.argv,
+            cwd=scratch,
+            env=environment,
+            confinement=confinement,
+            timeout_seconds=_MIGRATION_SECONDS,
+            on_line=_streamed(run),
+        )
     if any(_AHEAD in line for line in done.tail):
         return Outcome("skipped", "The database is ahead of this commit's migrations. They only add, so it can run.")
     if done.timed_out or done.exit_code != 0:

@@ -216,9 +216,13 @@ class _Canary:
         stable = _since(before.get(self._stable.instance), now.get(self._stable.instance))
         canary = _since(before.get(self._new), now.get(self._new))
         return Tick(
-            at=round(at, 3), weight=weight, stable_requests=stable[0], stable_errors=stable[1],
-            canary_requests=canary[0], canary_errors=canary[1],
-        )  # fmt: skip
+            at=round(at, 3),
+            weight=weight,
+            stable_requests=stable[0],
+            stable_errors=stable[1],
+            canary_requests=canary[0],
+            canary_errors=canary[1],
+        )
 
     def _report(self, verdict: Verdict, tick: Tick) -> None:
         said = (

@@ -46,9 +46,16 @@ class Run:
     """
 
     def __init__(
-        self, *, db: Database, settings: Settings, target: Target, release: Release, environment: Environment,
-        worker: str, fencing_token: int,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        db: Database,
+        settings: Settings,
+        target: Target,
+        release: Release,
+        environment: Environment,
+        worker: str,
+        fencing_token: int,
+    ) -> None:
         self.db = db
         self.settings = settings
         self.target = target
@@ -75,9 +82,14 @@ class Run:
         outcome = self._perform(name, body)
         outcome = replace(outcome, summary=self.redactor.text(outcome.summary))
         steps.end(
-            self.db, self._held, name=name, status=outcome.status, summary=outcome.summary,
-            detail=outcome.detail, lines=self._log.adding(name, "ended", outcome.summary, status=outcome.status),
-        )  # fmt: skip
+            self.db,
+            self._held,
+            name=name,
+            status=outcome.status,
+            summary=outcome.summary,
+            detail=outcome.detail,
+            lines=self._log.adding(name, "ended", outcome.summary, status=outcome.status),
+        )
         self._log.written()
         return outcome
 

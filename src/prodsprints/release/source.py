@@ -151,9 +151,13 @@ def _refuse_changes(repository: git.Repository, entries: list[Entry]) -> None:
 def _label(repository: git.Repository, commit: str, ref: str | None) -> str:
     answer = git.ask(
         repository,
-        "for-each-ref", "--sort=-version:refname", "--count=50", f"--points-at={commit}",
-        "--format=%(refname:strip=2)", "refs/tags",
-    )  # fmt: skip
+        "for-each-ref",
+        "--sort=-version:refname",
+        "--count=50",
+        f"--points-at={commit}",
+        "--format=%(refname:strip=2)",
+        "refs/tags",
+    )
     tags = [tag for tag in answer.output.decode(errors="replace").splitlines() if _LABEL.fullmatch(tag)]
     if ref in tags:
         return ref

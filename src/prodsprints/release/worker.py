@@ -99,18 +99,26 @@ class Worker:
 
     def _resume(self, orphan: Claim) -> None:
         found = self._engine.take_over(
-            self._workflow, str(orphan.release_id), str(orphan.tenant_id), str(orphan.release_id),
+            self._workflow,
+            str(orphan.release_id),
+            str(orphan.tenant_id),
+            str(orphan.release_id),
             alive=lambda worker: dispatch.alive(self._db, worker),
-        )  # fmt: skip
+        )
         if found in {"started", "resumed"}:
             _log.warning("release %s of a dead worker: %s", orphan.release_id, found)
         elif found == "ended":
             release = records.get(self._db, orphan.tenant_id, orphan.release_id)
             if release is not None:
                 records.finish(
-                    self._db, release, status="failed", reason="Its workflow ended without a record.", figures={},
-                    serves=False, fencing_token=release.fencing_token,
-                )  # fmt: skip
+                    self._db,
+                    release,
+                    status="failed",
+                    reason="Its workflow ended without a record.",
+                    figures={},
+                    serves=False,
+                    fencing_token=release.fencing_token,
+                )
 
     def _run(self, tenant: str, release_id: str) -> str:
         id = UUID(release_id)
@@ -129,9 +137,14 @@ class Worker:
         token = self._adopt(tenant_id, id, environment.lease)
         try:
             run = Run(
-                db=self._db, settings=self._settings, target=self._target, release=release, environment=environment,
-                worker=self.id, fencing_token=token,
-            )  # fmt: skip
+                db=self._db,
+                settings=self._settings,
+                target=self._target,
+                release=release,
+                environment=environment,
+                worker=self.id,
+                fencing_token=token,
+            )
             status = workflow.release(run) if release.kind == "release" else workflow.go_back(run)
             dispatch.let_go(self._db, tenant_id, resource=environment.lease, worker=self.id, fencing_token=token)
             return status
@@ -143,9 +156,14 @@ class Worker:
             # What went wrong inside a step is its outcome; this is outside of them, and must not leave a lock behind.
             _log.exception("release %s", id)
             records.finish(
-                self._db, release, status="failed", reason="A defect in ProdSprints ended this release.", figures={},
-                serves=False, fencing_token=token,
-            )  # fmt: skip
+                self._db,
+                release,
+                status="failed",
+                reason="A defect in ProdSprints ended this release.",
+                figures={},
+                serves=False,
+                fencing_token=token,
+            )
             raise
 
     def _adopt(self, tenant_id: UUID, release_id: UUID, resource: str) -> int:

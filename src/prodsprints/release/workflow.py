@@ -64,9 +64,15 @@ def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Statu
         shutil.rmtree(run.workspace, ignore_errors=True)
         route = run.target.route(run.environment.key)
         records.finish(
-            run.db, run.release, status=status, reason=outcome.summary, figures=outcome.detail, serves=serves,
-            fencing_token=run.fencing_token, port=route.port if route else None,
-        )  # fmt: skip
+            run.db,
+            run.release,
+            status=status,
+            reason=outcome.summary,
+            figures=outcome.detail,
+            serves=serves,
+            fencing_token=run.fencing_token,
+            port=route.port if route else None,
+        )
         return Outcome("done", f"{run.release.label}: {status.replace('_', ' ')}.")
 
     perform(run, "record", body)

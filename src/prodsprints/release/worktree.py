@@ -106,8 +106,11 @@ def _personal_excludes() -> tuple[str, ...]:
     try:
         answer = subprocess.run(
             ["git", "config", "--global", "--type=path", "core.excludesFile"],  # noqa: S607
-            cwd="/", capture_output=True, timeout=10, check=False,
-        )  # fmt: skip
+            cwd="/",
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ()
     path = os.fsdecode(answer.stdout).strip()

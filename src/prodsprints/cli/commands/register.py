@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from prodsprints.register.register import Register
 
 _risks = click.option(
-    "--risks", type=click.Path(path_type=Path), callback=options.absolute, metavar="FOLDER",
+    "--risks",
+    type=click.Path(path_type=Path),
+    callback=options.absolute,
+    metavar="FOLDER",
     help="A folder of your own risks: FOLDER/<name>/risk.yaml.",
-)  # fmt: skip
+)
 
 
 @click.group("register", invoke_without_command=True)

@@ -59,9 +59,11 @@ def _print(out: Output, address: str, health: dict[str, Any], environments: list
     newest = Table("release", "commit", "to", "status", "reason", box=None, header_style="dim", padding=(0, 2, 0, 0))
     for entry in releases:
         newest.add_row(
-            entry["label"], entry["commit"][:12], f"{entry['project']}/{entry['environment']}",
+            entry["label"],
+            entry["commit"][:12],
+            f"{entry['project']}/{entry['environment']}",
             Text(entry["status"].replace("_", " "), style=_COLOURS.get(entry["status"], "red")),
             Text(entry["reason"], overflow="ellipsis", no_wrap=True),
-        )  # fmt: skip
+        )
     out.say()
     out.say(newest)

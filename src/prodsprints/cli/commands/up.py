@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 @click.option("--tour", is_flag=True, help="Play the example: three versions of a shop, the last of which errs.")
 @click.option("--once", is_flag=True, help="With --tour: play it (again), print one JSON line, and end.")
 @click.option(
-    "--repo", type=click.Path(path_type=Path), callback=options.absolute, metavar="PATH",
+    "--repo",
+    type=click.Path(path_type=Path),
+    callback=options.absolute,
+    metavar="PATH",
     help="With --tour: this repository instead of the example.",
-)  # fmt: skip
+)
 @options.as_json
 def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
     """Start PostgreSQL, the node agent, a worker and the pages; serve until Ctrl-C.

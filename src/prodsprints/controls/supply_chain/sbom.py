@@ -36,9 +36,13 @@ def document(materials: Sequence[Material], *, name: str, version: str, digest: 
     """
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))]
     subject = Component(
-        type=ComponentType.CONTAINER, name=name, version=version, bom_ref=digest, hashes=hashes,
+        type=ComponentType.CONTAINER,
+        name=name,
+        version=version,
+        bom_ref=digest,
+        hashes=hashes,
         purl=PackageURL("oci", None, canonicalize_name(name), digest),
-    )  # fmt: skip
+    )
     bom = Bom(
         serial_number=uuid.uuid5(_NAMESPACE, digest),
         metadata=BomMetaData(timestamp=created, component=subject),

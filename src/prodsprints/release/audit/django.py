@@ -56,9 +56,17 @@ def project(files: Files, modules: Modules) -> Django | None:
     findings += hosts
     findings += _databases(read)
     return Django(
-        manage, root, stated, settings_file, _dotted(root, server_file) if entry else "", server_file, is_asgi,
-        not hosts, _default_settings(modules.get(manage)) or stated, tuple(findings),
-    )  # fmt: skip
+        manage,
+        root,
+        stated,
+        settings_file,
+        _dotted(root, server_file) if entry else "",
+        server_file,
+        is_asgi,
+        not hosts,
+        _default_settings(modules.get(manage)) or stated,
+        tuple(findings),
+    )
 
 
 def _entry(modules: Modules, root: str) -> tuple[Module | None, bool]:
@@ -120,9 +128,13 @@ def _hosts(settings: list[Module]) -> Iterator[Finding]:
             stated = [text_of(item) for item in value.elts]
             if None not in stated and not _LOCAL_HOSTS & set(stated) and not (debug and not stated):
                 yield Finding(
-                    "allowed-hosts", ", ".join(filter(None, stated)) or "none", module.file, line, 0.85,
+                    "allowed-hosts",
+                    ", ".join(filter(None, stated)) or "none",
+                    module.file,
+                    line,
+                    0.85,
                     "requests for other host names get 400, health checks from this machine too: add 'localhost'",
-                )  # fmt: skip
+                )
             return
 
 

@@ -60,9 +60,16 @@ def _gather(files: Files) -> _Evidence:
     near = site.root if site else found[0].file.rpartition("/")[0] if found else ""
     needed = packages.read(files, _base_for(bases, near))
     return _Evidence(
-        files, modules, bases, needed, found, site, dict(procfile.processes(files, "Procfile")),
-        routes.health(modules), postgres(modules, needed),
-    )  # fmt: skip
+        files,
+        modules,
+        bases,
+        needed,
+        found,
+        site,
+        dict(procfile.processes(files, "Procfile")),
+        routes.health(modules),
+        postgres(modules, needed),
+    )
 
 
 def _base_for(bases: list[str], directory: str) -> str:
@@ -137,23 +144,28 @@ def _nothing_serves(evidence: _Evidence) -> Refusal:
     if other := apps.unsupported(evidence.modules):
         name, module, line = other
         return Refusal(
-            "framework", f"{name} is not released by itself yet.",
+            "framework",
+            f"{name} is not released by itself yet.",
             "Say how it is started: a Procfile with `web: … --port $PORT`, or `web` in prodsprints.yaml.",
-            module.file, line,
-        )  # fmt: skip
+            module.file,
+            line,
+        )
     for name in ("fastapi", "starlette", "flask", "django"):
         if found := evidence.packages.find(name):
             return Refusal(
-                "app", f"It depends on {name}, but no application object was found.",
+                "app",
+                f"It depends on {name}, but no application object was found.",
                 "Say how it is started: `web` in prodsprints.yaml, or a Procfile with a `web:` line.",
-                found.file, found.line,
-            )  # fmt: skip
+                found.file,
+                found.line,
+            )
     broken = [name for name, reason in evidence.files.unreadable.items() if name.endswith(".py") and "Python" in reason]
     also = f" ({broken[0]} could not be read as Python)" if broken else ""
     return Refusal(
-        "web", f"Nothing here serves the web: no FastAPI, Starlette, Flask or Django application was found{also}.",
+        "web",
+        f"Nothing here serves the web: no FastAPI, Starlette, Flask or Django application was found{also}.",
         "If there is one, say how it is started: `web` in prodsprints.yaml, or a Procfile with a `web:` line.",
-    )  # fmt: skip
+    )
 
 
 def _open_questions(evidence: _Evidence, refusal: Refusal) -> tuple[Question, ...]:

@@ -80,7 +80,9 @@ def _services(files: Files, bases: Sequence[str], places: dict[str, str]) -> dic
 def _several(services: dict[str, tuple[str, str]]) -> Refusal:
     named = ", ".join(f"{directory}/ ({language})" for directory, (language, _) in sorted(services.items())[:6])
     return Refusal(
-        "monorepo", f"It holds several services: {named}. One repository is one application, so far.",
+        "monorepo",
+        f"It holds several services: {named}. One repository is one application, so far.",
         "Say which one to serve, and how: `web` in prodsprints.yaml, or a Procfile at the root with a `web:` line.",
-        sorted(services.values(), key=lambda service: service[1])[0][1], 1,
-    )  # fmt: skip
+        sorted(services.values(), key=lambda service: service[1])[0][1],
+        1,
+    )

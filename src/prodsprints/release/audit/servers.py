@@ -98,16 +98,36 @@ def _uvicorn(packages: Packages) -> tuple[str, ...]:
     except InvalidVersion:
         old = False
     return (
-        "python", "-m", "uvicorn", "--host", "127.0.0.1", "--port", PORT, "--timeout-keep-alive", _KEEP_ALIVE_SECONDS,
-        *(() if old else graceful), "--no-server-header",
-    )  # fmt: skip
+        "python",
+        "-m",
+        "uvicorn",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        PORT,
+        "--timeout-keep-alive",
+        _KEEP_ALIVE_SECONDS,
+        *(() if old else graceful),
+        "--no-server-header",
+    )
 
 
 def _gunicorn() -> tuple[str, ...]:
     return (
-        "python", "-m", "gunicorn", "--bind", f"127.0.0.1:{PORT}", "--worker-class", "gthread", "--threads", "4",
-        "--keep-alive", _KEEP_ALIVE_SECONDS, "--graceful-timeout", _GRACE_SECONDS,
-    )  # fmt: skip
+        "python",
+        "-m",
+        "gunicorn",
+        "--bind",
+        f"127.0.0.1:{PORT}",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+        "--keep-alive",
+        _KEEP_ALIVE_SECONDS,
+        "--graceful-timeout",
+        _GRACE_SECONDS,
+    )
 
 
 def _questions(apps: Sequence[Candidate]) -> list[Question]:
