@@ -21,8 +21,9 @@ import httpx
 import psutil
 
 from prodsprints.bench.scratch import Scratch
-from prodsprints.release import records, requests
-from prodsprints.release.records import Environment, Release, Step
+from prodsprints.release import progress, records, requests
+from prodsprints.release.progress import Step
+from prodsprints.release.records import Environment, Release
 from prodsprints.runtime.client import NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
 from prodsprints.web.app import create_app
@@ -91,11 +92,11 @@ class Platform:
 
     def steps(self, release: Release) -> dict[str, Step]:
         """Its steps so far, by name."""
-        return {step.name: step for step in records.steps(self.db, self.tenant, release.id)}
+        return {step.name: step for step in progress.steps(self.db, self.tenant, release.id)}
 
     def log(self, release: Release) -> str:
         """Its live log so far."""
-        events = records.events(self.db, self.tenant, release.id, limit=5000)
+        events = progress.events(self.db, self.tenant, release.id, limit=5000)
         return "\n".join(f"{event.step}: {event.message}" for event in events)
 
     def environment(self, project: str) -> Environment:

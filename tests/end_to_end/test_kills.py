@@ -10,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 
-from prodsprints.release import appdb, records
+from prodsprints.release import appdb, progress, records
 from support_platform import Platform
 from support_waiting import eventually
 
@@ -61,9 +61,9 @@ def _nothing_happened_twice(platform: Platform, project: str, release: records.R
     assert [(arm.label, arm.weight) for arm in route.arms] == [("v2", 100)]
     log = platform.node.log(release.id.hex, 0).text
     assert log.count("Started server process") == 1, "the new version was started more than once"
-    sequence = [event.seq for event in records.events(platform.db, platform.tenant, release.id, limit=5000)]
+    sequence = [event.seq for event in progress.events(platform.db, platform.tenant, release.id, limit=5000)]
     assert sequence == list(range(1, len(sequence) + 1)), "the live log has doubled or lost lines"
-    ticks = records.ticks(platform.db, platform.tenant, release.id)
+    ticks = progress.ticks(platform.db, platform.tenant, release.id)
     assert [tick.at for tick in ticks] == sorted({tick.at for tick in ticks}), "a tick was counted twice"
     admin = platform.scratch.postgres.admin_address()
     database = appdb.provision(admin, environment, key_file=platform.settings.home / "secrets" / "master.key")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from prodsprints.kernel.settings import Settings
-from prodsprints.release import dispatch, records
+from prodsprints.release import dispatch, progress, records
 from prodsprints.release.errors import CannotReleaseError
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.targets.local import LocalTarget
@@ -99,9 +99,9 @@ def test_a_step_is_recorded_with_its_outcome_and_its_log(run: Run) -> None:
         return Outcome("done", "Found it.", {"answer": 42})
 
     assert run.step(1, "audit", body).passed
-    [step] = records.steps(run.db, run.release.tenant_id, run.release.id)
+    [step] = progress.steps(run.db, run.release.tenant_id, run.release.id)
     assert (step.status, step.summary, step.detail, step.attempt) == ("done", "Found it.", {"answer": 42}, 1)
-    events = records.events(run.db, run.release.tenant_id, run.release.id)
+    events = progress.events(run.db, run.release.tenant_id, run.release.id)
     assert [(event.seq, event.message) for event in events] == [(1, "begins"), (2, "looking"), (3, "Found it.")]
 
 
@@ -130,9 +130,9 @@ def test_an_interrupted_step_is_run_again_by_the_next_worker(
         run.step(1, "audit", killed)
     second = take_over(make_run, database, tenant)
     assert second.step(1, "audit", lambda _: Outcome("done", "Done now.")).passed
-    [step] = records.steps(database, tenant, run.release.id)
+    [step] = progress.steps(database, tenant, run.release.id)
     assert step.attempt == 2
-    sequence = [event.seq for event in records.events(database, tenant, run.release.id)]
+    sequence = [event.seq for event in progress.events(database, tenant, run.release.id)]
     assert sequence == sorted(set(sequence))
 
 
@@ -147,7 +147,7 @@ def test_a_worker_that_lost_its_lease_can_neither_begin_nor_finish(
         run.step(1, "audit", loses_the_lease)
     with pytest.raises(FencedError):
         run.step(2, "tests", lambda _: Outcome("done", "Never."))
-    [step] = records.steps(database, tenant, run.release.id)
+    [step] = progress.steps(database, tenant, run.release.id)
     assert step.status == "running"
 
 
@@ -160,7 +160,7 @@ def test_a_worker_that_lost_its_lease_adds_no_line_to_the_log(
         run.flush()
     second.say("in its place")
     second.flush()
-    assert [event.message for event in records.events(database, tenant, run.release.id)] == ["in its place"]
+    assert [event.message for event in progress.events(database, tenant, run.release.id)] == ["in its place"]
 
 
 def test_a_worker_that_lost_its_lease_cannot_say_how_the_release_ended(
@@ -220,7 +220,7 @@ def test_a_defect_of_ours_ends_the_step_without_a_traceback(run: Run) -> None:
 
     outcome = run.step(1, "audit", breaks)
     assert outcome.status == "failed"
-    messages = [event.message for event in records.events(run.db, run.release.tenant_id, run.release.id)]
+    messages = [event.message for event in progress.events(run.db, run.release.tenant_id, run.release.id)]
     assert not any("secret internals" in text or "Traceback" in text for text in [outcome.summary, *messages])
 
 
@@ -232,8 +232,8 @@ def test_secrets_do_not_reach_the_live_log_or_the_record(run: Run) -> None:
         return Outcome("done", "Used s3cr3t-value.")
 
     outcome = run.step(1, "audit", talks)
-    events = records.events(run.db, run.release.tenant_id, run.release.id)
-    steps = records.steps(run.db, run.release.tenant_id, run.release.id)
+    events = progress.events(run.db, run.release.tenant_id, run.release.id)
+    steps = progress.steps(run.db, run.release.tenant_id, run.release.id)
     assert "s3cr3t-value" not in repr(outcome) + repr(events) + repr(steps)
     assert "pw123456" not in repr(events)
 

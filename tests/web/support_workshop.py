@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from prodsprints.kernel import clock
 from prodsprints.kernel.redaction import Redactor
-from prodsprints.release import records
+from prodsprints.release import progress, records
 from prodsprints.release.events import EventLog
 from prodsprints.release.records import Environment, Release, Status
 from prodsprints.release.steps import Held
@@ -110,7 +110,7 @@ class Workshop:
             canary = max(1, round(320 * weight / 100))
             errors = sum(source.random() < error_rate for _ in range(canary))
             tick = Tick(float(second), weight, 320 - canary, int(source.random() < 0.06), canary, errors)
-            records.add_tick(self.db, self.tenant, release.id, second, tick)
+            progress.add_tick(self.db, self.tenant, release.id, second, tick)
             if judge.look(tick).decision == "reject":
                 break
         figures = judge.verdict.as_json()

@@ -72,7 +72,7 @@ class _LazyGroup(click.Group):
         command: click.Command = import_module(f"prodsprints.cli.commands.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         for section, verbs in _SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl(list(verbs.items()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prodsprints.release import appdb, config, records, source
+from prodsprints.release import appdb, config, progress, records, source
 from prodsprints.release.audit import Application
 from prodsprints.release.audit import audit as examine
 from prodsprints.release.config import ReleaseConfig, Rollout
@@ -235,7 +235,7 @@ def _unpacked(run: Run, digest: str) -> Path:
 
 
 def _application_of(run: Run, release_id: str) -> Application:
-    for step in records.steps(run.db, run.release.tenant_id, UUID(release_id)):
+    for step in progress.steps(run.db, run.release.tenant_id, UUID(release_id)):
         if step.name == "audit":
             return _revived(step.detail["application"])
     raise NothingToRollBackError(

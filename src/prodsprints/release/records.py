@@ -1,4 +1,4 @@
-"""What is kept of projects, environments and releases: the values, and all SQL that reads and writes them."""
+"""What is kept of environments and releases as a whole: the values, and the SQL that reads and writes them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from prodsprints.release.verdict import Tick
 from prodsprints.store.database import Database, one, patient
 
 Status = Literal["queued", "running", "released", "rolled_back", "refused", "failed", "aborted"]
-StepStatus = Literal["running", "done", "skipped", "refused", "failed"]
 Kind = Literal["release", "rollback"]
 Position = tuple[datetime, UUID]
 """Where a release stands in a listing: when it was asked for and, among those of one moment, its id."""
@@ -78,32 +76,6 @@ class Release:
     def position(self) -> Position:
         """Where it stands in a listing."""
         return self.created_at, self.id
-
-
-@dataclass(frozen=True)
-class Step:
-    """One named, timed step of a release. `attempt` counts how often it was begun; more than one after a kill."""
-
-    name: str
-    position: int
-    attempt: int
-    status: StepStatus
-    summary: str
-    detail: dict[str, Any]
-    started_at: datetime
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of a release's live log; `seq` grows by one within the release, so that a reader can resume."""
-
-    seq: int
-    at: datetime
-    step: str
-    kind: str
-    message: str
-    data: dict[str, Any]
 
 
 _ENVIRONMENT = """
@@ -245,85 +217,6 @@ def serving(db: Database, tenant_id: UUID) -> dict[UUID, Release]:
     with db.tenant(tenant_id) as connection:
         rows = connection.execute(_RELEASE + "where r.id = e.current_release_id limit 500").fetchall()
     return {row["id"]: Release(**row) for row in rows}
-
-
-@patient
-def steps(db: Database, tenant_id: UUID, release_id: UUID) -> list[Step]:
-    """The steps begun so far, in order."""
-    with db.tenant(tenant_id) as connection:
-        rows = connection.execute(
-            """
-            select name, position, attempt, status, summary, detail, started_at, finished_at
-            from release_steps where release_id = %s order by position
-            """,
-            [release_id],
-        ).fetchall()
-    return [Step(**row) for row in rows]
-
-
-@patient
-def events(db: Database, tenant_id: UUID, release_id: UUID, *, after: int = 0, limit: int = 500) -> list[Event]:
-    """The live log after `seq` = `after`."""
-    with db.tenant(tenant_id) as connection:
-        rows = connection.execute(
-            """
-            select seq, at, step, kind, message, data from release_events
-            where release_id = %s and seq > %s order by seq limit %s
-            """,
-            [release_id, after, limit],
-        ).fetchall()
-    return [Event(**row) for row in rows]
-
-
-@patient
-def last_event(db: Database, tenant_id: UUID, release_id: UUID, kind: str) -> Event | None:
-    """The newest line of one kind in the live log, or None."""
-    with db.tenant(tenant_id) as connection:
-        row = connection.execute(
-            """
-            select seq, at, step, kind, message, data from release_events
-            where release_id = %s and kind = %s order by seq desc limit 1
-            """,
-            [release_id, kind],
-        ).fetchone()
-    return None if row is None else Event(**row)
-
-
-@patient
-def ticks(db: Database, tenant_id: UUID, release_id: UUID) -> list[Tick]:
-    """The canary's evidence so far, oldest first."""
-    with db.tenant(tenant_id) as connection:
-        rows = connection.execute(
-            """
-            select at, weight, stable_requests, stable_errors, canary_requests, canary_errors
-            from release_ticks where release_id = %s order by tick
-            """,
-            [release_id],
-        ).fetchall()
-    return [Tick(**row) for row in rows]
-
-
-@patient
-def add_tick(db: Database, tenant_id: UUID, release_id: UUID, number: int, tick: Tick) -> None:
-    """Keep one tick; a repeated call with the same number changes nothing."""
-    with db.tenant(tenant_id) as connection:
-        connection.execute(
-            """
-            insert into release_ticks
-              (release_id, tick, at, weight, stable_requests, stable_errors, canary_requests, canary_errors)
-            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
-            """,
-            [
-                release_id,
-                number,
-                tick.at,
-                tick.weight,
-                tick.stable_requests,
-                tick.stable_errors,
-                tick.canary_requests,
-                tick.canary_errors,
-            ],
-        )
 
 
 @patient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from prodsprints.release import records
+from prodsprints.release import progress, records
 from prodsprints.release.config import Rollout
 from prodsprints.release.errors import AbortRequestedError, RolloutError
 from prodsprints.release.run import Outcome, Run
@@ -113,7 +113,7 @@ class _Canary:
         self._weights = [int(weight) for weight in plan.steps if weight < 100]
         policy = Policy(delta=plan.delta, minimum_requests=plan.minimum_requests)
         self._judge = Judge(policy, canary=label, stable=stable.label)
-        self._ticks = records.ticks(run.db, run.release.tenant_id, run.release.id)
+        self._ticks = progress.ticks(run.db, run.release.tenant_id, run.release.id)
         for tick in self._ticks:
             self._judge.look(tick)
 
@@ -135,7 +135,7 @@ class _Canary:
             before = now
             verdict = self._judge.look(tick)
             ended = self._ended(verdict, broken, time.monotonic() - began)
-            records.add_tick(self._run.db, self._run.release.tenant_id, self._run.release.id, len(self._ticks), tick)
+            progress.add_tick(self._run.db, self._run.release.tenant_id, self._run.release.id, len(self._ticks), tick)
             self._ticks.append(tick)
             self._report(verdict, tick)
             if ended:

@@ -12,9 +12,10 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
-from prodsprints.release import events, records, steps
+from prodsprints.release import events, progress, steps
 from prodsprints.release.errors import AbortRequestedError
-from prodsprints.release.records import Environment, Release, StepStatus
+from prodsprints.release.progress import StepStatus
+from prodsprints.release.records import Environment, Release
 from prodsprints.release.steps import Held
 from prodsprints.release.targets import Target
 from prodsprints.store.database import Database, one, patient
@@ -124,7 +125,7 @@ class Run:
 
     def outcome(self, name: str) -> Outcome:
         """The recorded outcome of an earlier step."""
-        for step in records.steps(self.db, self.release.tenant_id, self.release.id):
+        for step in progress.steps(self.db, self.release.tenant_id, self.release.id):
             if step.name == name:
                 return Outcome(step.status, step.summary, step.detail)
         raise LookupError(f"step {name} has not run")

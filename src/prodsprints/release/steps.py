@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from prodsprints.release.records import StepStatus
+from prodsprints.release.progress import StepStatus
 from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import FencedError
 

@@ -105,7 +105,7 @@ def _personal_excludes() -> tuple[str, ...]:
     """The user's own global ignore file, as an option: it is theirs, not the repository's, and only data."""
     try:
         answer = subprocess.run(
-            ["git", "config", "--global", "--type=path", "core.excludesFile"],  # noqa: S607
+            ["git", "config", "--global", "--type=path", "core.excludesFile"],  # noqa: S607 - found by PATH, as in git.py
             cwd="/",
             capture_output=True,
             timeout=10,

@@ -294,7 +294,7 @@ def _wrapped(bwrap: str, confinement: Confinement, inner: Sequence[str]) -> list
             options += ["--symlink", str(directory.readlink()), str(directory)]
         elif directory.is_dir():
             options += ["--ro-bind", str(directory), str(directory)]
-    options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(2 * _GIB), "--tmpfs", "/tmp"]  # noqa: S108
+    options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(2 * _GIB), "--tmpfs", "/tmp"]  # noqa: S108 - a new one
     home = Settings.from_environment().home
     if _below_system(home):
         options += ["--tmpfs", str(home)]

@@ -317,7 +317,7 @@ def _boot() -> str:
 def _redaction(path: str) -> Any:
     """The kernel's redaction, loaded by path: a shim knows no packages."""
     # Python's own digests do for a mark, and OpenSSL would cost every app 3 MB.
-    sys.modules["_hashlib"] = None  # type: ignore[assignment]
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # None forbids the import
     spec = importlib.util.spec_from_file_location("redaction", path)
     assert spec is not None and spec.loader is not None  # noqa: S101 - the agent names an existing .py file
     module = importlib.util.module_from_spec(spec)

@@ -303,7 +303,7 @@ def _unprivileged() -> tuple[int, int] | None:
         entry = pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
         made = subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],  # noqa: S607
+            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],  # noqa: S607 - in sbin here, in bin there
             capture_output=True,
             text=True,
             check=False,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prodsprints.store.address import Address
 from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -26,7 +30,7 @@ def migrate(admin: Address, *, login_role: str) -> str:
     head = script.get_current_head()
     engine = sqlalchemy.create_engine(admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool)
     with engine.begin() as connection:
-        found = revision(connection)
+        found = _revision(connection)
         known = {entry.revision for entry in script.walk_revisions()}
         if found is not None and found not in known:
             raise _newer(found, str(head))
@@ -67,17 +71,16 @@ def check(address: Address) -> None:
     )
 
 
-def revision(connection: object) -> str | None:
+def _revision(connection: sqlalchemy.Connection) -> str | None:
     """The schema revision that `connection`'s database is at, or None for a database without our schema."""
     from alembic.migration import MigrationContext
 
-    return MigrationContext.configure(connection).get_current_revision()  # type: ignore[arg-type]
+    return MigrationContext.configure(connection).get_current_revision()
 
 
-def _grant(connection: object, login_role: str) -> None:
-    import sqlalchemy
+def _grant(connection: sqlalchemy.Connection, login_role: str) -> None:
+    from sqlalchemy import text
 
-    assert isinstance(connection, sqlalchemy.Connection)  # noqa: S101  # narrows for mypy
     quoted = connection.dialect.identifier_preparer.quote(login_role)
     version = connection.dialect.server_version_info
     # The login may become one of our roles, and has none of their rights until it does (expressible since 16).
@@ -87,7 +90,7 @@ def _grant(connection: object, login_role: str) -> None:
         f"create schema if not exists dbos authorization {quoted}",
         f"grant select on alembic_version to {quoted}",
     ):
-        connection.execute(sqlalchemy.text(statement))
+        connection.execute(text(statement))
 
 
 def _newer(found: str, head: str) -> DatabaseVersionError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prodsprints.release import records
+from prodsprints.release import progress
 from prodsprints.release.records import Release
 from prodsprints.release.verdict import Policy, Tick, Verdict, trail
 from prodsprints.store.database import Database
@@ -27,10 +27,10 @@ class Evidence:
 
 def of(db: Database, release: Release) -> Evidence:
     """The evidence of `release`, judged again from its ticks under the policy that its rollout stated."""
-    ticks = records.ticks(db, release.tenant_id, release.id)
+    ticks = progress.ticks(db, release.tenant_id, release.id)
     stated = release.figures
     if "delta" not in stated and ticks:
-        latest = records.last_event(db, release.tenant_id, release.id, "tick")
+        latest = progress.last_event(db, release.tenant_id, release.id, "tick")
         stated = latest.data if latest else {}
     verdicts = trail(ticks, _policy(stated), canary=release.label, stable=_stable_label(stated))
     return Evidence(ticks, verdicts)

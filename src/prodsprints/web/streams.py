@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from prodsprints.kernel.errors import ProdSprintsError
-from prodsprints.release import records
+from prodsprints.release import progress, records
 from prodsprints.release.records import Environment
 from prodsprints.web import applog
 from prodsprints.web.api import values
@@ -45,7 +45,7 @@ async def _release_events(here: Site, tenant_id: UUID, release_id: UUID, after: 
             try:
                 # the release first: whatever it logged before it ended is then there to be read
                 release = await run_sync(records.get, here.db, tenant_id, release_id)
-                events = await run_sync(lambda: records.events(here.db, tenant_id, release_id, after=after))  # noqa: B023
+                events = await run_sync(lambda: progress.events(here.db, tenant_id, release_id, after=after))  # noqa: B023 - called at once
             except ProdSprintsError:
                 return  # the database is away: the reader comes back with Last-Event-ID and goes on
             for event in events:
@@ -65,7 +65,7 @@ async def _log_lines(here: Site, environment: Environment, after: str | None) ->
         yield ServerSentEvent(retry=_RETRY_MS, comment="output of one application")
         while True:
             try:
-                part = await run_sync(lambda: applog.read(here, environment, after=after))  # noqa: B023
+                part = await run_sync(lambda: applog.read(here, environment, after=after))  # noqa: B023 - called at once
             except ProdSprintsError:
                 return
             if part.text or part.dropped_lines:

@@ -39,8 +39,8 @@ class Seconds(_Written):
             return value
         if not isinstance(value, str) or not re.fullmatch(cls.pattern, value):
             raise ValueError("should be a duration with its unit, such as 30s, 5m or 24h.")
-        number, unit = re.fullmatch(r"([0-9.]+) ?([a-z]+)", value).groups()  # type: ignore[union-attr]
-        milliseconds = Decimal(number) * _MILLISECONDS[unit]
+        number = value.rstrip("dhms ")
+        milliseconds = Decimal(number) * _MILLISECONDS[value.removeprefix(number).strip()]
         if milliseconds != int(milliseconds) or not 0 < milliseconds <= 366 * _MILLISECONDS["d"]:
             raise ValueError("should be between 1ms and 366d, in whole milliseconds.")
         return cls(int(milliseconds) / 1000)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from prodsprints.release import records
+from prodsprints.release import progress, records
 from prodsprints.web import actions, cursors, evidence, streams
 from prodsprints.web.api import values
 from prodsprints.web.api.answers import CHANGES, DRAWING, READS, Here, Key, answered, drawing
@@ -50,7 +50,7 @@ def get_release(release_id: UUID, here: Here, caller: Reading) -> values.Release
     """A release with its steps and the verdict on its canary."""
     release = actions.release(here, caller, release_id)
     verdict = evidence.of(here.db, release).verdict
-    steps = records.steps(here.db, caller.tenant_id, release_id)
+    steps = progress.steps(here.db, caller.tenant_id, release_id)
     return values.ReleaseInFull(
         **values.Release.model_validate(release).model_dump(exclude={"ended"}),
         steps=[values.Step.model_validate(step) for step in steps],
@@ -62,7 +62,7 @@ def get_release(release_id: UUID, here: Here, caller: Reading) -> values.Release
 def list_ticks(release_id: UUID, here: Here, caller: Reading) -> values.Page[values.Tick]:
     """What both arms of its canary answered, second by second."""
     release = actions.release(here, caller, release_id)
-    ticks = records.ticks(here.db, caller.tenant_id, release.id)
+    ticks = progress.ticks(here.db, caller.tenant_id, release.id)
     return values.Page(items=[values.Tick.model_validate(tick) for tick in ticks])
 
 
@@ -88,7 +88,7 @@ def follow_release(
         after = int(last_event_id[:18])
     if follow:
         return streams.follow_release(here, caller.tenant_id, release_id, after=after)
-    events = records.events(here.db, caller.tenant_id, release_id, after=after)
+    events = progress.events(here.db, caller.tenant_id, release_id, after=after)
     page = values.Page(items=[values.Event.model_validate(event) for event in events])
     return Response(page.model_dump_json(), media_type="application/json")
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from prodsprints.release.records import ENDED, Kind, Status, StepStatus
+from prodsprints.release.progress import StepStatus
+from prodsprints.release.records import ENDED, Kind, Status
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class Release(Value):
     started_at: datetime | None
     finished_at: datetime | None
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""

@@ -8,8 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import RedirectResponse, Response
 
-from prodsprints.release import records
-from prodsprints.release.records import ENDED, Release, Step
+from prodsprints.release import progress, records
+from prodsprints.release.progress import Step
+from prodsprints.release.records import ENDED, Release
 from prodsprints.release.verdict import Verdict
 from prodsprints.web import actions, cursors, evidence
 from prodsprints.web.api.answers import Here
@@ -47,8 +48,8 @@ def release(
 ) -> Response:
     """One release: how it stands and why, step by step, with its canary and its live log from `after` on."""
     found = actions.release(here, caller, release_id)
-    steps = records.steps(here.db, caller.tenant_id, release_id)
-    events = records.events(here.db, caller.tenant_id, release_id, after=after, limit=_LOG_LINES + 1)
+    steps = progress.steps(here.db, caller.tenant_id, release_id)
+    events = progress.events(here.db, caller.tenant_id, release_id, after=after, limit=_LOG_LINES + 1)
     shown = evidence.of(here.db, found)
     return page(
         "release.html",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from prodsprints.release.records import Release, Step
+from prodsprints.release.progress import Step
+from prodsprints.release.records import Release
 
 _STATUS = {
     "queued": ("Queued", "idle"),
