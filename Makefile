@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock docs
+.PHONY: help run test kills check bench lock docs
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -18,6 +18,9 @@ run: $(VENV)/run.stamp ## Start everything and play the tour; ONCE=1 ends after 
 test: $(VENV)/dev.stamp check ## Check and test everything
 	@$(BIN)/python scripts/chromium.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three rounds: 24 tries
+	@PRODSPRINTS_KILL_ROUNDS=3 $(BIN)/python -m pytest tests/end_to_end/test_kills.py
 
 check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
 	@$(BIN)/ruff format --check .
@@ -31,8 +34,9 @@ bench: $(VENV)/dev.stamp ## Every benchmark beside its peers
 lock: $(VENV)/dev.stamp ## Resolve the newest versions anew, with the hash of every file
 	@$(BIN)/python scripts/lock.py
 
-docs: $(VENV)/dev.stamp ## Write docs/reference/cli.md from the commands themselves
+docs: $(VENV)/dev.stamp ## Write the references of the command line and of the API from what they are
 	@$(BIN)/python scripts/cli_reference.py
+	@$(BIN)/python scripts/api_reference.py
 
 $(VENV)/pyvenv.cfg: scripts/preflight.py
 	@$(PYTHON) scripts/preflight.py

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prodsprints.runtime import sandbox
-from prodsprints.runtime.sandbox import Completed, Confinement, Limits, SandboxError
+from prodsprints.runtime import sandbox, users
+from prodsprints.runtime.errors import SandboxError
+from prodsprints.runtime.sandbox import Completed, Confinement, Limits
 from support_waiting import eventually
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give users of their own")
@@ -25,10 +26,10 @@ Run = Callable[..., Completed]
 @pytest.fixture
 def run(place: Path, walls: str) -> Run:
     def start(*argv: str, timeout_seconds: float = 20, on_line=lambda _: None, extra=None, **options) -> Completed:
-        user = sandbox.unprivileged_user("test")
+        user = users.unprivileged("test")
         work = place / "work"
         work.mkdir(exist_ok=True)
-        sandbox.give(work, user)
+        users.give(work, user)
         return sandbox.run(
             argv,
             cwd=work,
@@ -140,7 +141,7 @@ def test_a_very_long_line_is_cut(run: Run) -> None:
 
 def test_memory_beyond_the_limit_is_refused(run: Run) -> None:
     python = "/usr/bin/env python3" if sys.platform == "darwin" else str(sandbox.base_python())
-    if not sandbox.reachable(Path(python), sandbox.unprivileged_user("test")) and sandbox.bubblewrap() is None:
+    if not users.reachable(Path(python), users.unprivileged("test")) and sandbox.bubblewrap() is None:
         pytest.skip("no python that another user can reach")
     done = run(python, "-I", "-S", "-c", "bytearray(400_000_000)", limits=Limits(memory_bytes=100_000_000))
     assert done.exit_code != 0
@@ -173,19 +174,19 @@ def test_as_root_strangers_code_is_nobody_in_particular(run: Run, place: Path) -
     mine = place / "mine"
     mine.write_text("ours")
     done = run("/bin/sh", "-c", f"id -u; echo x > {mine}; echo y > written; id -G")
-    assert done.tail[0] == done.tail[-1] == str(sandbox.unprivileged_user("test"))
+    assert done.tail[0] == done.tail[-1] == str(users.unprivileged("test"))
     assert mine.read_text() == "ours"
     assert (place / "work" / "written").read_text() == "y\n"
 
 
 @as_root
 def test_each_purpose_has_a_user_of_its_own_for_good(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_LAST_USER", sandbox._FIRST_USER + 4)  # so narrow that they must collide
-    users = [sandbox.unprivileged_user(f"purpose {number}") for number in range(5)]
-    assert len(set(users)) == 5
-    assert users == [sandbox.unprivileged_user(f"purpose {number}") for number in range(5)]
+    monkeypatch.setattr(users, "_LAST", users.FIRST + 4)  # so narrow that they must collide
+    given = [users.unprivileged(f"purpose {number}") for number in range(5)]
+    assert len(set(given)) == 5
+    assert given == [users.unprivileged(f"purpose {number}") for number in range(5)]
     with pytest.raises(SandboxError, match="All 5 users"):
-        sandbox.unprivileged_user("one more")
+        users.unprivileged("one more")
 
 
 @as_root
@@ -206,7 +207,7 @@ def test_a_handed_over_directory_does_not_take_the_targets_of_its_links_along(pl
     outside = place / "outside"
     outside.write_text("")
     (place / "given" / "link").symlink_to(outside)
-    sandbox.give(place / "given", 61_000 if os.geteuid() == 0 else None)
+    users.give(place / "given", 61_000 if os.geteuid() == 0 else None)
     assert outside.stat().st_uid == os.geteuid()
 
 
@@ -214,10 +215,10 @@ needs_bubblewrap = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no w
 
 
 def inside(place: Path, script: str, **options) -> Completed:
-    user = sandbox.unprivileged_user("test")
+    user = users.unprivileged("test")
     work = place / "work"
     work.mkdir()
-    sandbox.give(work, user)
+    users.give(work, user)
     return sandbox.run(
         ["/bin/sh", "-c", script],
         cwd=work,
@@ -252,7 +253,7 @@ def test_the_network_is_reachable_only_if_asked_for(place: Path, network: bool) 
 
 
 def test_a_sigterm_to_the_group_lets_the_program_end_in_its_own_way(place: Path, walls: str) -> None:
-    user = sandbox.unprivileged_user("test")
+    user = users.unprivileged("test")
     script = "trap 'echo saved; exit 3' TERM; echo ready; while :; do sleep 0.02; done"
     process = subprocess.Popen(
         sandbox.command(["/bin/sh", "-c", script], Confinement(writable=(), user=user), cwd=Path("/")),

@@ -25,7 +25,7 @@ from prodsprints.release.requests import CONFIG_FILE, committed_config
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.source import Source
 from prodsprints.release.targets import Workload
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 from prodsprints.store.address import Address
 
 _MIGRATION_SECONDS = 600.0
@@ -106,8 +106,8 @@ def migrate(run: Run) -> Outcome:
     scratch = run.workspace / "migrate"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(runtime.workdir, scratch, symlinks=True)
-    user = sandbox.unprivileged_user(f"app:{run.environment.key}")
-    sandbox.give(scratch, user)
+    user = users.unprivileged(f"app:{run.environment.key}")
+    users.give(scratch, user)
     with appdb.migration_url(admin, database, run.fencing_token) as url:
         run.redactor.learn(url)
         environment = {**_relocated(runtime, str(scratch)), **_stated(run), "DATABASE_URL": url, "HOME": str(scratch)}

@@ -96,6 +96,12 @@ class StorageError(ProdSprintsError):
     http_status = 507
 
 
+class SandboxError(ProdSprintsError):
+    """The sandbox itself could not do its work; says nothing about the code that was to run in it."""
+
+    code = "runtime/sandbox"
+
+
 class EnvoyError(ProdSprintsError):
     """Envoy does not run, or did not take a configuration; `refused` when it looked at it and said no."""
 

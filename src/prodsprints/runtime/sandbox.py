@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import re
@@ -25,14 +24,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
+from prodsprints.runtime import users
+from prodsprints.runtime.errors import SandboxError
 from prodsprints.runtime.lines import LineReader
 
 _check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_FIRST_USER, _LAST_USER = 61_000, 64_999
 _GIB = 1024**3
 
 _MAX_OUTPUT_BYTES = 8 * 1024**2
@@ -44,12 +43,6 @@ _STEERING = re.compile(r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_EN
 
 # What the confined see of this machine: programs, libraries and their configuration; no homes, no /var, no /run.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store")
-
-
-class SandboxError(ProdSprintsError):
-    """The sandbox itself could not do its work; says nothing about the code that was to run in it."""
-
-    code = "runtime/sandbox"
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ class Limits:
 class Confinement:
     """What strangers' code may touch: it writes below `writable`, and reads those, `readable` and the system.
 
-    `user` comes from `unprivileged_user`; hand it the writable directories with `give` before the first run.
+    `user` comes from `users.unprivileged`; hand it the writable directories with `users.give` before the first run.
     """
 
     writable: tuple[Path, ...]
@@ -184,44 +177,13 @@ def steers(name: str) -> bool:
     return _STEERING.fullmatch(name) is not None
 
 
-def unprivileged_user(purpose: str) -> int | None:
-    """As root, the stable uid (also gid) reserved for `purpose` on this machine; None as an ordinary user.
-
-    Uids need no passwd entry. Who has which is kept in `users/` below the home, so that no two purposes share one.
-    """
-    if os.geteuid() != 0:
-        return None
-    registry = Settings.from_environment().home / "users"
-    registry.mkdir(parents=True, exist_ok=True, mode=0o755)
-    size = _LAST_USER - _FIRST_USER + 1
-    first = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8]) % size
-    for step in range(size):
-        user = _FIRST_USER + (first + step) % size
-        if _claim(registry / str(user), purpose):
-            return user
-    raise SandboxError(
-        f"All {size} users for strangers' code are taken.",
-        next_step=f"Remove files of projects that are gone from {registry}.",
-    )
-
-
-def give(path: Path, user: int | None) -> None:
-    """Make `user` the owner of `path` and of everything below it; symbolic links are not followed."""
-    if user is None:
-        return
-    os.chown(path, user, user, follow_symlinks=False)
-    for _, directories, files, descriptor in os.fwalk(path, follow_symlinks=False):
-        for name in (*directories, *files):
-            os.chown(name, user, user, dir_fd=descriptor, follow_symlinks=False)
-
-
 @functools.cache
 def bubblewrap() -> str | None:
     """The path of a bubblewrap that works here (0.7 or newer, namespaces allowed), else None; probed once."""
     path = shutil.which("bwrap") if sys.platform == "linux" else None
     if path is None:
         return None
-    user = _FIRST_USER if os.geteuid() == 0 else None
+    user = users.FIRST if os.geteuid() == 0 else None
     probe = _wrapped(path, Confinement(writable=(), user=user), _launch(["/bin/true"], Limits(), user, None))
     try:
         done = subprocess.run(probe, cwd="/", env=environment(), capture_output=True, timeout=10, check=False)
@@ -235,13 +197,6 @@ def base_python() -> Path:
     return Path(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def reachable(path: Path, user: int | None) -> bool:
-    """Whether `user` can enter every directory above `path` (always true for our own user)."""
-    if user is None:
-        return True
-    return all(parent.stat().st_mode & 0o001 for parent in (*path.parents, *path.resolve().parents))
-
-
 def _command(argv: Sequence[str], confinement: Confinement, cwd: Path | None, *, contain: bool) -> list[str]:
     wrapper = bubblewrap()
     if wrapper is not None:
@@ -249,7 +204,7 @@ def _command(argv: Sequence[str], confinement: Confinement, cwd: Path | None, *,
         # The starter of the namespace must outlive a SIGTERM to the group: with it, everything inside would be killed.
         return ["/bin/sh", "-c", 'trap "" TERM INT; exec "$@"', "sh", *_wrapped(wrapper, confinement, inner)]
     for path in (*confinement.writable, *(() if cwd is None else (cwd,))):
-        if not reachable(path, confinement.user):
+        if not users.reachable(path, confinement.user):
             raise SandboxError(
                 f"The unprivileged user {confinement.user} cannot enter {path}.",
                 why="A directory above it is closed to other users.",
@@ -318,21 +273,6 @@ def _bindings(confinement: Confinement, home: Path) -> dict[Path, str]:
 
 def _below_system(path: Path) -> bool:
     return any(path.is_relative_to(directory) for directory in _SYSTEM)
-
-
-def _claim(entry: Path, purpose: str) -> bool:
-    """Whether `entry` belongs to `purpose`, taking it if it is free. A link appears whole or not at all."""
-    with contextlib.suppress(FileNotFoundError):
-        return entry.read_text() == purpose
-    draft = entry.with_name(f".{entry.name}.{os.getpid()}.{time.monotonic_ns()}")
-    draft.write_text(purpose)
-    try:
-        os.link(draft, entry)
-    except FileExistsError:
-        return entry.read_text() == purpose
-    finally:
-        draft.unlink()
-    return True
 
 
 def _ends(process: subprocess.Popen[bytes], *, until: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prodsprints.kernel import redaction
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 from prodsprints.runtime.errors import StorageError
 from prodsprints.runtime.values import InstanceSpec
 
@@ -45,19 +45,19 @@ class Workspace:
 
     def create(self, spec: InstanceSpec) -> None:
         """Copy the code, once; an existing copy (with the data the app wrote beside it) is kept."""
-        user = sandbox.unprivileged_user(f"app:{spec.environment}")
+        user = users.unprivileged(f"app:{spec.environment}")
         try:
             self.log.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.root.mkdir(parents=True, exist_ok=True)
             # The app's user must be able to pass through; what lies beside its own directories is not for it to list.
             self.root.chmod(0o711)
             self.temporary.mkdir(exist_ok=True, mode=0o700)
-            sandbox.give(self.temporary, user)
+            users.give(self.temporary, user)
             if not self.app.exists():
                 draft = self.root / "app.partial"
                 shutil.rmtree(draft, ignore_errors=True)
                 _copy(Path(spec.rootfs) / spec.workdir, draft)
-                sandbox.give(draft, user)
+                users.give(draft, user)
                 draft.rename(self.app)
         except OSError as error:
             raise StorageError(
@@ -72,7 +72,7 @@ class Workspace:
             writable=(self.app, self.temporary),
             readable=(Path(spec.rootfs), *map(Path, spec.readable)),
             network=True,
-            user=sandbox.unprivileged_user(f"app:{spec.environment}"),
+            user=users.unprivileged(f"app:{spec.environment}"),
             limits=sandbox.Limits(memory_bytes=spec.memory_bytes),
         )
 

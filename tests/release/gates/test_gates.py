@@ -12,7 +12,7 @@ from prodsprints.controls.credentials.errors import ScanError
 from prodsprints.release.gates import bill, secrets, tests
 from prodsprints.release.gates.result import GateResult
 from prodsprints.release.image.build import Image
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import users
 from support_images import Workshop, application, commit, wheel
 
 RUNNER = ("python", "suite.py")
@@ -199,7 +199,7 @@ def test_an_application_without_dependencies_has_an_empty_bill(workshop: Worksho
 
 def test_tests_do_not_run_as_us(workshop: Workshop) -> None:
     result = run_tests(workshop, "import os; print('uid', os.getuid())")
-    assert result.summary.endswith(f"uid {sandbox.unprivileged_user('tests:shop') or os.getuid()}")
+    assert result.summary.endswith(f"uid {users.unprivileged('tests:shop') or os.getuid()}")
 
 
 def test_a_scanner_that_fails_itself_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

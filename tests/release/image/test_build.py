@@ -24,7 +24,7 @@ from prodsprints.release.image.errors import (
 )
 from prodsprints.release.image.layout import Layout
 from prodsprints.release.image.unpack import unpack
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 from support_images import Workshop, wheel
 
 
@@ -44,7 +44,7 @@ def run(workshop: Workshop, digest: str, *command: str) -> sandbox.Completed:
         runtime.argv,
         cwd=runtime.workdir,
         env=runtime.env,
-        confinement=sandbox.Confinement((), readable=runtime.readable, user=sandbox.unprivileged_user("app")),
+        confinement=sandbox.Confinement((), readable=runtime.readable, user=users.unprivileged("app")),
         timeout_seconds=30,
         on_line=lambda _: None,
     )
@@ -265,7 +265,7 @@ def test_setup_code_of_a_package_sees_nothing_of_ours(workshop: Workshop, monkey
         workshop.build()
     seen = next(line for line in workshop.said if "SEEN" in line)
     assert "PRODSPRINTS" not in seen and "AWS_" not in seen
-    assert seen.endswith(f"AS {sandbox.unprivileged_user('build:shop') or os.getuid()}")
+    assert seen.endswith(f"AS {users.unprivileged('build:shop') or os.getuid()}")
 
 
 def test_a_real_package_from_the_index_is_installed(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from prodsprints.release.audit.values import Application
 from prodsprints.release.gates.result import GateFinding, GateResult
 from prodsprints.release.image.environment import environment_for_tests
 from prodsprints.release.image.layout import enough_space
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 
 _NO_TESTS_COLLECTED = 5  # pytest's exit code; unittest has the same since 3.12
 _DEFAULT_TIMEOUT_SECONDS = 30 * 60.0
@@ -43,10 +43,10 @@ def check(
         for name in ("home", "tmp"):
             (work / name).mkdir()
     runtime = environment_for_tests(copy, application, cache=cache, work=work, on_line=on_line)
-    user = sandbox.unprivileged_user(f"tests:{application.name}")
+    user = users.unprivileged(f"tests:{application.name}")
     writable = (copy, work / "home", work / "tmp")
     for directory in writable:
-        sandbox.give(directory, user)
+        users.give(directory, user)
     done = sandbox.run(
         runtime.argv,
         cwd=runtime.workdir,

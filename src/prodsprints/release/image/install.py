@@ -21,7 +21,7 @@ from prodsprints.release.image.interpreter import Interpreter
 from prodsprints.release.image.layer import MAX_BYTES
 from prodsprints.release.image.layout import canonical, enough_space, locked
 from prodsprints.release.image.normalise import normalise
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 
 _FORM = "1"  # raise it when what this module writes changes
 _TIMEOUT_SECONDS = 20 * 60.0
@@ -99,7 +99,7 @@ class _Build:
         self.work = work
         self.dependencies = dependencies
         self.interpreter = interpreter
-        self.user = sandbox.unprivileged_user(f"build:{name}")
+        self.user = users.unprivileged(f"build:{name}")
         self.pip = _pip_of_its_own(work.parent)
         self.index: PackageIndex = package_index()
         redactor = Redactor(self.index.secrets)
@@ -119,7 +119,7 @@ class _Build:
         else:
             archives = self._pip([*stated, *servers], target, "locked.txt")
         if os.geteuid() == 0:
-            sandbox.give(target, os.geteuid())
+            users.give(target, os.geteuid())
         result = self.work / "installed"
         normalise(target, result)
         (result / "archives.json").write_bytes(canonical(archives))
@@ -139,7 +139,7 @@ class _Build:
         copy.mkdir(exist_ok=True)
         (self.work / "locked.txt").write_text("".join(f"{pin}\n" for pin in self.dependencies.constraints))
         for directory in self._writable():  # but not `work` itself: they could put links in the place of these
-            sandbox.give(directory, self.user)
+            users.give(directory, self.user)
 
     def _writable(self) -> tuple[Path, ...]:
         return tuple(self.work / name for name in ("tree", "home", "tmp", "target", "servers"))

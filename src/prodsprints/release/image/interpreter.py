@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from prodsprints.release.image.errors import InterpreterError
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 
 _NEWEST_MINOR, _OLDEST_MINOR = 14, 10  # 3.9 has reached its end of life: neither pip nor the servers support it
 _USER = 61_000  # stands for any unprivileged one
@@ -95,4 +95,4 @@ def _usable(interpreter: Interpreter) -> bool:
         return False
     if sandbox.bubblewrap() is not None or os.geteuid() != 0:
         return True
-    return sandbox.reachable(interpreter.executable, _USER) and sandbox.reachable(interpreter.prefix / "lib", _USER)
+    return users.reachable(interpreter.executable, _USER) and users.reachable(interpreter.prefix / "lib", _USER)

@@ -26,7 +26,7 @@ from prodsprints.release.image.layout import (
     missing,
     tampered,
 )
-from prodsprints.runtime import sandbox
+from prodsprints.runtime import sandbox, users
 
 CONFIG_FILE = "config.json"  # the image's configuration, beside its root directory
 
@@ -115,8 +115,8 @@ def _layer(store: Layout, descriptor: Mapping[str, Any], layers: Path, minor: st
 def _compile(files: Path, minor: str) -> None:
     """Add byte code for a quick start; what does not compile is left to fail where it is imported, if it ever is."""
     interpreter = find(f"=={minor}.*")
-    user = sandbox.unprivileged_user("compile")
-    sandbox.give(files, user)
+    user = users.unprivileged("compile")
+    users.give(files, user)
     sandbox.run(
         [str(interpreter.executable), "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "."],
         cwd=files,
@@ -126,7 +126,7 @@ def _compile(files: Path, minor: str) -> None:
         on_line=lambda _: None,
     )
     if user is not None:
-        sandbox.give(files, os.geteuid())
+        users.give(files, os.geteuid())
 
 
 def _overlay(layer: Path, rootfs: Path) -> None:
