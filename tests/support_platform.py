@@ -120,14 +120,8 @@ class Platform:
         """Steady load on the project's environment; the yielded function stops it and returns its counts."""
         port = self.environment(project).port
         command = [
-            "-m",
-            "prodsprints.cli.tour.load",
-            f"http://127.0.0.1:{port}/",
-            "--rate",
-            str(rate),
-            "--canary",
-            canary,
-            "--held",
+            *("-m", "prodsprints.cli.tour.load", f"http://127.0.0.1:{port}/"),
+            *("--rate", str(rate), "--canary", canary, "--held"),
         ]
         load = subprocess.Popen(
             [sys.executable, *command], env=self._env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -16,9 +16,12 @@ _VERSIONS = (
 )
 _CACHES = shutil.ignore_patterns("__pycache__", ".pytest_cache", "*.pyc")
 _OPTIONS = (
-    "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "commit.gpgSign=false",
-    "-c", "tag.gpgSign=false", "-c", "init.defaultBranch=main",
-)  # fmt: skip
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.autocrlf=false"),
+    *("-c", "commit.gpgSign=false"),
+    *("-c", "tag.gpgSign=false"),
+    *("-c", "init.defaultBranch=main"),
+)
 
 
 def lay_out_shop(examples: Path, target: Path) -> Path:

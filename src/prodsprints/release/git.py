@@ -24,13 +24,13 @@ TIMEOUT_SECONDS = 60.0
 _MAX_ANSWER_BYTES = 1_048_576
 _MAX_RECORD_BYTES = 65_536
 _SWITCHED_OFF = (
-    "-c", "core.fsmonitor=false",
-    "-c", "core.untrackedCache=false",
-    "-c", "core.hooksPath=/dev/null",
-    "-c", "core.sshCommand=false",
-    "-c", "core.pager=cat",
-    "-c", "core.precomposeUnicode=false",
-)  # fmt: skip
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.untrackedCache=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.sshCommand=false"),
+    *("-c", "core.pager=cat"),
+    *("-c", "core.precomposeUnicode=false"),
+)
 
 
 @dataclass(frozen=True)

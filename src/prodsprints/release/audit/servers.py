@@ -98,15 +98,10 @@ def _uvicorn(packages: Packages) -> tuple[str, ...]:
     except InvalidVersion:
         old = False
     return (
-        "python",
-        "-m",
-        "uvicorn",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        PORT,
-        "--timeout-keep-alive",
-        _KEEP_ALIVE_SECONDS,
+        *("python", "-m", "uvicorn"),
+        *("--host", "127.0.0.1"),
+        *("--port", PORT),
+        *("--timeout-keep-alive", _KEEP_ALIVE_SECONDS),
         *(() if old else graceful),
         "--no-server-header",
     )
@@ -114,19 +109,12 @@ def _uvicorn(packages: Packages) -> tuple[str, ...]:
 
 def _gunicorn() -> tuple[str, ...]:
     return (
-        "python",
-        "-m",
-        "gunicorn",
-        "--bind",
-        f"127.0.0.1:{PORT}",
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "4",
-        "--keep-alive",
-        _KEEP_ALIVE_SECONDS,
-        "--graceful-timeout",
-        _GRACE_SECONDS,
+        *("python", "-m", "gunicorn"),
+        *("--bind", f"127.0.0.1:{PORT}"),
+        *("--worker-class", "gthread"),
+        *("--threads", "4"),
+        *("--keep-alive", _KEEP_ALIVE_SECONDS),
+        *("--graceful-timeout", _GRACE_SECONDS),
     )
 
 
