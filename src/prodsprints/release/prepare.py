@@ -260,7 +260,7 @@ def _cache(run: Run) -> Path:
 def _admin(run: Run) -> Address:
     """As whom the application's database is created."""
     stated = run.settings.admin_database_url
-    return Address.parse(stated) if stated else run.db.address
+    return Address.parse(stated, variable="PRODSPRINTS_ADMIN_DATABASE_URL") if stated else run.db.address
 
 
 def _key_file(run: Run) -> Path:
