@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prodsprints.store.address import Address
-from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError
+from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError, reason
 
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -52,8 +52,8 @@ def check(address: Address) -> None:
         row = None
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(
-            f"PostgreSQL at {address} does not answer.",
-            why=str(error).strip().splitlines()[-1],
+            f"The PostgreSQL at {address} cannot be used.",
+            why=reason(error),
             next_step="Check that it runs and that the address is right; `prodsprints up` starts the embedded one.",
         ) from None
     found = row[0] if row else None
@@ -80,11 +80,13 @@ def _grant(connection: object, login_role: str) -> None:
     assert isinstance(connection, sqlalchemy.Connection)  # noqa: S101  # narrows for mypy
     quoted = connection.dialect.identifier_preparer.quote(login_role)
     version = connection.dialect.server_version_info
-    # The login may become one of our roles, and has none of their rights until it does (expressible since 16).
+    # The login may become one of our roles, and has none of their rights until it does. Before 16 that cannot be said;
+    # there it inherits their rights to tables, and the policies, which ask for the role itself, show it no row.
     inherit = " with inherit false" if version and version >= (16,) else ""
     for statement in (
         f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}{inherit}",
-        f"create schema if not exists dbos authorization {quoted}",
+        "create schema if not exists dbos",
+        f"grant usage, create on schema dbos to {quoted}",
         f"grant select on alembic_version to {quoted}",
     ):
         connection.execute(sqlalchemy.text(statement))
