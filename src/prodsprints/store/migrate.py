@@ -24,7 +24,9 @@ def migrate(admin: Address, *, login_role: str) -> str:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
-    engine = sqlalchemy.create_engine(admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool)
+    engine = sqlalchemy.create_engine(
+        admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool, connect_args={"connect_timeout": 5}
+    )
     with engine.begin() as connection:
         found = revision(connection)
         known = {entry.revision for entry in script.walk_revisions()}
