@@ -45,6 +45,16 @@ def test_a_database_that_is_down_is_named_without_its_password(open_home: Path) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "address", ["me:gehe/im99@127.0.0.1/db", "me:1/geheim99@127.0.0.1/db", "me:a@geheim99@127.0.0.1/db"]
+)
+def test_a_password_with_unescaped_characters_is_not_printed_as_host_or_port(open_home: Path, address: str) -> None:
+    done = run("up", open_home, PRODSPRINTS_DATABASE_URL=f"postgresql://{address}")
+    assert done.returncode == ExitCode.USAGE
+    assert "im99" not in done.stdout + done.stderr
+    assert "%40" in done.stderr
+
+
 def test_a_home_that_is_a_file_is_refused(open_home: Path) -> None:
     open_home.write_text("")
     done = run("up", open_home)
@@ -56,5 +66,6 @@ def test_a_home_that_is_a_file_is_refused(open_home: Path) -> None:
 def test_a_worker_without_a_database_says_so(open_home: Path) -> None:
     done = run("worker", open_home, PRODSPRINTS_DATABASE_URL=f"postgresql://me@127.0.0.1:{unused_port()}/db")
     assert done.returncode == ExitCode.FAILED
-    assert "does not answer" in done.stderr
+    assert "cannot be used" in done.stderr
+    assert "Connection refused" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,13 +8,15 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from prodsprints.release import appdb, records
 from prodsprints.release.appdb import ApplicationDatabase
+from prodsprints.release.errors import ApplicationDatabaseError
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database
 from prodsprints.store.embedded import EmbeddedPostgres
-from prodsprints.store.errors import FencedError
+from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 
 
 @pytest.fixture
@@ -97,6 +99,42 @@ def test_a_migration_that_lost_its_lease_is_cut_off_in_the_middle(admin: Address
             psycopg.connect(stale_url)
     with psycopg.connect(app.url) as connection:
         assert connection.execute("select to_regclass('half_done')").fetchone() == (None,)
+
+
+def test_a_server_that_goes_away_during_a_migration_is_noticed_at_its_end(
+    admin: Address, app: ApplicationDatabase
+) -> None:
+    """Whether the migration noticed or not: it runs again from its start."""
+    with (
+        pytest.raises(DatabaseUnavailableError),
+        appdb.migration_url(admin, app, 2),
+        psycopg.connect(admin.conninfo) as other,
+    ):
+        other.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [app.name])
+    with appdb.migration_url(admin, app, 2) as url, psycopg.connect(url) as again:
+        again.execute("create table after_all (id int)")
+
+
+def test_an_administrator_who_is_no_superuser_is_told_what_it_takes(
+    admin: Address, database: Database, tenant: UUID, tmp_path: Path
+) -> None:
+    environment = records.ensure_environment(
+        database, tenant, project="shop", repository="/srv/shop", environment="production", node="n"
+    )
+    name, maker = f"app_{environment.id.hex}", f"maker_{environment.id.hex[:12]}"
+    with psycopg.connect(admin.conninfo, autocommit=True) as connection:
+        connection.execute(f"create role {maker} login createdb createrole password 'geheim99'".encode())
+        connection.execute(f"grant connect on database prodsprints to {maker}".encode())
+    parts = admin.parts() | {"user": maker, "password": "geheim99"}
+    try:
+        with pytest.raises(ApplicationDatabaseError, match="create event trigger"):
+            appdb.provision(Address(make_conninfo(**parts)), environment, key_file=tmp_path / "key")
+    finally:
+        with psycopg.connect(admin.conninfo, autocommit=True) as connection:
+            connection.execute(f"drop database if exists {name} with (force)".encode())
+            connection.execute(f"drop role if exists {name}, {name}_migrate".encode())
+            connection.execute(f"drop owned by {maker}".encode())
+            connection.execute(f"drop role {maker}".encode())
 
 
 def test_the_migrating_role_cannot_log_in_after_its_run(admin: Address, app: ApplicationDatabase) -> None:

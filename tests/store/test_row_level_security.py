@@ -150,3 +150,19 @@ def test_our_login_role_is_no_superuser_and_cannot_bypass_policies(postgres: Emb
         assert row == (False, False)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select * from releases")
+
+
+def test_a_login_that_inherits_our_roles_sees_no_row_before_it_becomes_one(
+    postgres: EmbeddedPostgres, full_tenant: UUID
+) -> None:
+    """Before PostgreSQL 16 every login does."""
+    role = f"heir_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.admin_address().conninfo) as connection:
+        connection.execute(f"create role {role} inherit".encode())
+        connection.execute(f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {role}".encode())
+        connection.execute(f"set local role {role}".encode())
+        for table in ("tenants", *TENANT_TABLES):
+            assert connection.execute(f"select from {table}".encode()).rowcount == 0, table
+        connection.execute("set local role prodsprints_dispatch")
+        assert connection.execute("select id from releases").rowcount > 0
+        connection.rollback()

@@ -19,12 +19,14 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from prodsprints.kernel import files
 from prodsprints.release.errors import ApplicationDatabaseError
 from prodsprints.release.records import Environment
 from prodsprints.store.address import Address
-from prodsprints.store.errors import FencedError
+from prodsprints.store.database import Connection, one
+from prodsprints.store.errors import DatabaseUnavailableError, FencedError, reason
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,13 @@ class ApplicationDatabase:
 def provision(admin: Address, environment: Environment, *, key_file: Path) -> ApplicationDatabase:
     """Create what is missing of the environment's database and roles; repeating changes nothing.
 
-    Raises ApplicationDatabaseError when the server does not let us create databases, roles and event triggers.
+    Raises ApplicationDatabaseError when the server does not let us create databases, roles and event triggers, and
+    DatabaseUnavailableError when it is away.
     """
     name = f"app_{environment.id.hex}"
-    parts = admin.parts()
-    database = ApplicationDatabase(
-        name, parts.get("host", "127.0.0.1"), parts.get("port", "5432"), _password(key_file, name)
-    )
     migrator = f"{name}_migrate"
-    with _refusals(), psycopg.connect(admin.conninfo, autocommit=True) as connection:
+    with _refusals(), _connected(admin) as connection:
+        database = ApplicationDatabase(name, *_reachable_at(connection), _password(key_file, name))
         connection.execute("select pg_advisory_lock(hashtext(%s))", [name])
         for role, login in ((migrator, False), (name, True)):
             if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
@@ -64,6 +64,9 @@ def provision(admin: Address, environment: Environment, *, key_file: Path) -> Ap
                         sql.Identifier(role), sql.Literal(database.password)
                     )
                 )
+        # Who is no superuser may not act for a role only because it made it.
+        if not one(connection.execute("select pg_has_role(%s, 'usage') as ours", [migrator]).fetchone())["ours"]:
+            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(migrator)))
         if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         connection.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
@@ -72,7 +75,7 @@ def provision(admin: Address, environment: Environment, *, key_file: Path) -> Ap
                 sql.Identifier(name), sql.Identifier(name), sql.Identifier(migrator)
             )
         )
-    with _refusals(), psycopg.connect(admin.with_database(name).conninfo, autocommit=True) as connection:
+    with _refusals(), _connected(admin.with_database(name)) as connection:
         statements = resources.files("prodsprints.release").joinpath("expand_only.sql").read_text(encoding="utf-8")
         connection.execute(statements.encode())
         for statement in (
@@ -91,11 +94,12 @@ def migration_url(admin: Address, database: ApplicationDatabase, fencing_token: 
 
     Fenced: a newer token closes the door on older ones. The migrating role gets a new password and its old sessions
     are ended, so that a worker that lost its lease in the middle of a migration cannot go on with it.
-    Raises FencedError when a newer token was here before, ApplicationDatabaseError when the server goes away.
+    Raises FencedError when a newer token was here before, and DatabaseUnavailableError, at the latest when the block
+    ends, if the server went away meanwhile: then run the migration again.
     """
     role = f"{database.name}_migrate"
     password = secrets.token_urlsafe(32)
-    with _refusals(), psycopg.connect(admin.with_database(database.name).conninfo, autocommit=True) as connection:
+    with _refusals(), _connected(admin.with_database(database.name)) as connection:
         taken = connection.execute(
             "update prodsprints_expand.fence set token = %(token)s where token <= %(token)s", {"token": fencing_token}
         )
@@ -112,6 +116,16 @@ def migration_url(admin: Address, database: ApplicationDatabase, fencing_token: 
             yield _url(role, password, database)
         finally:
             connection.execute(sql.SQL("alter role {} nologin").format(sql.Identifier(role)))
+
+
+def _connected(address: Address) -> Connection:
+    return psycopg.connect(address.conninfo, autocommit=True, row_factory=dict_row, connect_timeout=5)
+
+
+def _reachable_at(connection: Connection) -> tuple[str, str]:
+    """Host and port for the application: of several the one that answered; never a socket, which it cannot see."""
+    info = connection.info
+    return "127.0.0.1" if info.host.startswith("/") else info.host, str(info.port)
 
 
 def _url(user: str, password: str, database: ApplicationDatabase) -> str:
@@ -134,11 +148,12 @@ def _refusals() -> Iterator[None]:
         raise ApplicationDatabaseError(
             "The application wants a PostgreSQL database, and we may not create one on yours.",
             why=str(error.diag.message_primary),
-            next_step="Set PRODSPRINTS_ADMIN_DATABASE_URL to a role that may create databases, roles, event triggers.",
+            next_step="Set PRODSPRINTS_ADMIN_DATABASE_URL to a role that may create databases, roles and event triggers"
+            " (these refuse migrations that take something away): docs/how-to/use-your-postgres.md.",
         ) from None
-    except psycopg.OperationalError as error:
-        raise ApplicationDatabaseError(
-            "The application's PostgreSQL database could not be reached.",
-            why=type(error).__name__,
-            next_step="Check that the database server runs, then release again.",
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseUnavailableError(
+            "The PostgreSQL that holds the applications' databases went away, or cannot be reached.",
+            why=reason(error),
+            next_step="Check that it runs, then release again.",
         ) from None

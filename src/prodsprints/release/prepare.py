@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from prodsprints.release import appdb, config, progress, records, source
+from prodsprints.release.appdb import ApplicationDatabase
 from prodsprints.release.audit import Application
 from prodsprints.release.audit import audit as examine
 from prodsprints.release.config import ReleaseConfig, Rollout
@@ -26,7 +27,9 @@ from prodsprints.release.run import Outcome, Run
 from prodsprints.release.source import Source
 from prodsprints.release.targets import Workload
 from prodsprints.runtime import sandbox, users
+from prodsprints.runtime.sandbox import Completed
 from prodsprints.store.address import Address
+from prodsprints.store.database import Database, patient
 
 _MIGRATION_SECONDS = 600.0
 _AHEAD = "Can't locate revision identified by"  # Alembic's words for a migration of a later commit
@@ -99,27 +102,9 @@ def migrate(run: Run) -> Outcome:
     if not app.migrate or not app.needs_database:
         why = "it has no migrations" if not app.migrate else "its database lives beside its code and starts empty"
         return Outcome("skipped", f"Nothing to migrate: {why}.")
-    admin = _admin(run)
-    database = appdb.provision(admin, run.environment, key_file=_key_file(run))
-    rootfs = _unpacked(run, run.outcome("image").detail["digest"])
-    runtime = runtime_environment(rootfs, app.migrate)
-    scratch = run.workspace / "migrate"
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(runtime.workdir, scratch, symlinks=True)
-    user = users.unprivileged(f"app:{run.environment.key}")
-    users.give(scratch, user)
-    with appdb.migration_url(admin, database, run.fencing_token) as url:
-        run.redactor.learn(url)
-        environment = {**_relocated(runtime, str(scratch)), **_stated(run), "DATABASE_URL": url, "HOME": str(scratch)}
-        confinement = sandbox.Confinement(writable=(scratch,), readable=runtime.readable, network=True, user=user)
-        done = sandbox.run(
-            runtime.argv,
-            cwd=scratch,
-            env=environment,
-            confinement=confinement,
-            timeout_seconds=_MIGRATION_SECONDS,
-            on_line=_streamed(run),
-        )
+    done = _migrated(
+        run.db, run, runtime_environment(_unpacked(run, run.outcome("image").detail["digest"]), app.migrate)
+    )
     if any(_AHEAD in line for line in done.tail):
         return Outcome("skipped", "The database is ahead of this commit's migrations. They only add, so it can run.")
     if done.timed_out or done.exit_code != 0:
@@ -139,6 +124,26 @@ def migrate(run: Run) -> Outcome:
     return Outcome("done", f"Migrated with `{' '.join(app.migrate)}` in {done.seconds:.1f} s.")
 
 
+@patient
+def _migrated(db: Database, run: Run, runtime: Runtime) -> Completed:
+    """Run the migration; from its start again when PostgreSQL went away meanwhile, as after the death of a worker."""
+    admin = _admin(db, run)
+    database = appdb.provision(admin, run.environment, key_file=_key_file(run))
+    scratch = run.workspace / "migrate"
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(runtime.workdir, scratch, symlinks=True)
+    user = users.unprivileged(f"app:{run.environment.key}")
+    users.give(scratch, user)
+    with appdb.migration_url(admin, database, run.fencing_token) as url:
+        run.redactor.learn(url)
+        environment = {**_relocated(runtime, str(scratch)), **_stated(run), "DATABASE_URL": url, "HOME": str(scratch)}
+        confinement = sandbox.Confinement(writable=(scratch,), readable=runtime.readable, network=True, user=user)
+        return sandbox.run(
+            runtime.argv, cwd=scratch, env=environment, confinement=confinement,
+            timeout_seconds=_MIGRATION_SECONDS, on_line=_streamed(run),
+        )  # fmt: skip
+
+
 def application(run: Run) -> Application:
     """What the audit found, as the later steps need it."""
     return _revived(run.outcome("audit").detail["application"])
@@ -154,7 +159,7 @@ def workload(run: Run) -> Workload:
     env = {**_relocated(runtime, "{app}"), **_stated(run)}
     secret_values: tuple[str, ...] = ()
     if app.needs_database:
-        database = appdb.provision(_admin(run), run.environment, key_file=_key_file(run))
+        database = _provisioned(run.db, run)
         env["DATABASE_URL"] = database.url
         secret_values = (database.url, database.password)
         run.redactor.learn(*secret_values)
@@ -184,6 +189,11 @@ def plan(run: Run) -> Rollout:
 def directly(run: Run) -> Rollout:
     """All at once: a rollback goes to what was kept before, and is waited for."""
     return _settings(run).rollout.model_copy(update={"strategy": "direct"})
+
+
+@patient
+def _provisioned(db: Database, run: Run) -> ApplicationDatabase:
+    return appdb.provision(_admin(db, run), run.environment, key_file=_key_file(run))
 
 
 def _gate(run: Run, result: GateResult) -> Outcome:
@@ -261,10 +271,10 @@ def _cache(run: Run) -> Path:
     return run.settings.home / "cache"
 
 
-def _admin(run: Run) -> Address:
+def _admin(db: Database, run: Run) -> Address:
     """As whom the application's database is created."""
     stated = run.settings.admin_database_url
-    return Address.parse(stated) if stated else run.db.address
+    return Address.parse(stated, variable="PRODSPRINTS_ADMIN_DATABASE_URL") if stated else db.address
 
 
 def _key_file(run: Run) -> Path:

@@ -21,15 +21,23 @@ class Address:
     conninfo: str
 
     @staticmethod
-    def parse(text: str) -> Address:
-        """Accept what libpq accepts. Raises UsageError, without the text, for anything else."""
+    def parse(text: str, *, variable: str = "PRODSPRINTS_DATABASE_URL") -> Address:
+        """Accept what libpq accepts and what names a database. Raises UsageError, without the text, for anything else.
+
+        A password with an unescaped "/" or "@" would be read as port, host or database, and be printed as such.
+        """
         try:
-            conninfo_to_dict(text)
+            parts = conninfo_to_dict(text)
         except psycopg.ProgrammingError:
+            raise _unreadable(variable) from None
+        ports = str(parts.get("port") or "5432").split(",")
+        if not all(port.isdecimal() for port in ports) or "@" in f"{parts.get('host', '')}{parts.get('dbname', '')}":
+            raise _unreadable(variable)
+        if not parts.get("dbname"):
             raise UsageError(
-                "PRODSPRINTS_DATABASE_URL is not a PostgreSQL address.",
-                next_step="Set it like postgresql://user@host:5432/database, with the password in ~/.pgpass.",
-            ) from None
+                f"{variable} names no database.",
+                next_step="Add it at the end: postgresql://user@host:5432/database.",
+            )
         return Address(text)
 
     def parts(self) -> dict[str, str]:
@@ -49,10 +57,8 @@ class Address:
             "postgresql+psycopg",
             username=parts.pop("user", None),
             password=parts.pop("password", None),
-            host=parts.pop("host", None),
-            port=int(port) if (port := parts.pop("port", None)) else None,
             database=parts.pop("dbname", None),
-            query=parts,
+            query=parts,  # host and port too: only there they may be several, or a directory of sockets
         )
 
     def __str__(self) -> str:
@@ -62,3 +68,11 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self})"
+
+
+def _unreadable(variable: str) -> UsageError:
+    return UsageError(
+        f"{variable} is not a PostgreSQL address.",
+        next_step="Set it like postgresql://user@host:5432/database, with the password in ~/.pgpass"
+        " (within an address, / is written %2F and @ %40).",
+    )

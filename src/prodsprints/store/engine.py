@@ -26,6 +26,9 @@ class Engine:
         self._queue = queue
         logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(config=config(address, worker=worker))
+        log = logging.getLogger("dbos")  # to where ours goes, redacted, instead of to a handler of its own
+        log.handlers.clear()
+        log.propagate = True
         DBOS.listen_queues([queue])
 
     def launch(self) -> None:

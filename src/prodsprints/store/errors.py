@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 
 
@@ -39,3 +41,9 @@ class FencedError(ProdSprintsError):
     code = "store/fenced"
     exit_code = ExitCode.LOCKED
     http_status = 409
+
+
+def reason(error: psycopg.Error) -> str:
+    """What PostgreSQL or libpq says first, without hints, contexts and the statement."""
+    lines = (error.diag.message_primary or str(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

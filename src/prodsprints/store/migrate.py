@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodsprints.store.address import Address
-from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError
+from prodsprints.store.errors import DatabaseUnavailableError, DatabaseVersionError, reason
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -28,7 +28,9 @@ def migrate(admin: Address, *, login_role: str) -> str:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
-    engine = sqlalchemy.create_engine(admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool)
+    engine = sqlalchemy.create_engine(
+        admin.sqlalchemy_url(), poolclass=sqlalchemy.pool.NullPool, connect_args={"connect_timeout": 5}
+    )
     with engine.begin() as connection:
         found = _revision(connection)
         known = {entry.revision for entry in script.walk_revisions()}
@@ -56,8 +58,8 @@ def check(address: Address) -> None:
         row = None
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(
-            f"PostgreSQL at {address} does not answer.",
-            why=str(error).strip().splitlines()[-1],
+            f"The PostgreSQL at {address} cannot be used.",
+            why=reason(error),
             next_step="Check that it runs and that the address is right; `prodsprints up` starts the embedded one.",
         ) from None
     found = row[0] if row else None
@@ -83,11 +85,13 @@ def _grant(connection: sqlalchemy.Connection, login_role: str) -> None:
 
     quoted = connection.dialect.identifier_preparer.quote(login_role)
     version = connection.dialect.server_version_info
-    # The login may become one of our roles, and has none of their rights until it does (expressible since 16).
+    # The login may become one of our roles, and has none of their rights until it does. Before 16 that cannot be said;
+    # there it inherits their rights to tables, and the policies, which ask for the role itself, show it no row.
     inherit = " with inherit false" if version and version >= (16,) else ""
     for statement in (
         f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}{inherit}",
-        f"create schema if not exists dbos authorization {quoted}",
+        "create schema if not exists dbos",
+        f"grant usage, create on schema dbos to {quoted}",
         f"grant select on alembic_version to {quoted}",
     ):
         connection.execute(text(statement))

@@ -8,12 +8,14 @@ import threading
 from dataclasses import replace
 from uuid import UUID
 
+import psycopg
+
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.store import embedded
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database, one
-from prodsprints.store.errors import DatabaseUnavailableError
+from prodsprints.store.errors import DatabaseUnavailableError, reason
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +45,14 @@ def bring_up_to_date(settings: Settings) -> None:
     if settings.database_url is None:
         migrate(embedded.EmbeddedPostgres(settings).admin_address(), login_role=embedded.LOGIN)
     else:
-        given = Address.parse(settings.admin_database_url or settings.database_url)
-        login = Address.parse(settings.database_url).parts().get("user")
+        given = address(settings)
+        login = given.parts().get("user")
+        if settings.admin_database_url is not None:
+            given = Address.parse(settings.admin_database_url, variable="PRODSPRINTS_ADMIN_DATABASE_URL")
         try:
             migrate(given, login_role=login or getpass.getuser())
         except sqlalchemy.exc.DBAPIError as error:
-            raise _refused(given, str(error.orig).strip().splitlines()) from None
+            raise _refused(given, error.orig) from None
 
 
 def ensure_access(settings: Settings) -> None:
@@ -92,11 +96,17 @@ class Keeper:
                     _log.warning("%s", error)
 
 
-def _refused(given: Address, lines: list[str]) -> DatabaseUnavailableError:
+def _refused(given: Address, error: BaseException | None) -> DatabaseUnavailableError:
+    next_step = "Check that it runs and that PRODSPRINTS_DATABASE_URL is right: docs/how-to/use-your-postgres.md."
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        next_step = (
+            "Let that role own the database and create roles, or set PRODSPRINTS_ADMIN_DATABASE_URL to one that may:"
+            " docs/how-to/use-your-postgres.md."
+        )
     return DatabaseUnavailableError(
         f"The PostgreSQL at {given} cannot be used.",
-        why=lines[-1] if lines else "",
-        next_step="Check PRODSPRINTS_DATABASE_URL, and that its role may migrate: docs/how-to/use-your-postgres.md.",
+        why=reason(error) if isinstance(error, psycopg.Error) else "",
+        next_step=next_step,
     )
 
 

@@ -163,7 +163,8 @@ create table workers (
   reaped_at     timestamptz
 );
 
--- Row-level security, forced, so that it binds the owner of the tables too.
+-- Row-level security, forced, so that it binds the owner of the tables too. The wider policies below ask who one is
+-- now, too: before PostgreSQL 16 a login inherits the rights of its roles, policies included, without becoming one.
 do $$
 declare name text;
 begin
@@ -183,12 +184,12 @@ grant select on tenants to prodsprints_tenant;
 grant usage on sequence fencing_tokens to prodsprints_tenant, prodsprints_dispatch;
 
 -- What the workers see across tenants: columns, not content.
-create policy dispatch on tenants to prodsprints_dispatch using (true) with check (true);
+create policy dispatch on tenants to prodsprints_dispatch using (current_user = 'prodsprints_dispatch');
 grant select, insert on tenants to prodsprints_dispatch;
-create policy dispatch on releases to prodsprints_dispatch using (true);
+create policy dispatch on releases to prodsprints_dispatch using (current_user = 'prodsprints_dispatch');
 grant select (tenant_id, id, environment_id, node, status, worker, fencing_token, created_at, started_at) on releases to prodsprints_dispatch;
 grant update (status, worker, fencing_token, started_at) on releases to prodsprints_dispatch;
-create policy dispatch on leases to prodsprints_dispatch using (true) with check (true);
+create policy dispatch on leases to prodsprints_dispatch using (current_user = 'prodsprints_dispatch');
 grant select, insert, update, delete on leases to prodsprints_dispatch;
 grant select, insert, update, delete on workers to prodsprints_dispatch;
 grant select on workers to prodsprints_tenant;
@@ -259,9 +260,9 @@ begin
   return 'ended';
 end $$;
 
-create policy auth on tokens to prodsprints_auth using (true);
+create policy auth on tokens to prodsprints_auth using (current_user = 'prodsprints_auth');
 grant select on tokens to prodsprints_auth;
 grant update (used_at) on tokens to prodsprints_auth;
 grant delete on tokens to prodsprints_auth;
-create policy auth on tenants to prodsprints_auth using (true);
+create policy auth on tenants to prodsprints_auth using (current_user = 'prodsprints_auth');
 grant select on tenants to prodsprints_auth;
