@@ -32,6 +32,7 @@ _GIB = 1024**3
 
 _MAX_OUTPUT_BYTES = 8 * 1024**2
 _TAIL_LINES = 40
+_PULSE_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 6.0  # how long a killed tree may take to be gone; the launcher's own sweep is bounded by 5 s
 
 # What the confined see of this machine: programs, libraries and their configuration; no homes, no /var, no /run.
@@ -92,11 +93,13 @@ def run(
     confinement: Confinement,
     timeout_seconds: float,
     on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
 ) -> Completed:
     """Run `argv` confined, stream its output line by line, and return when nothing of it is left.
 
-    On time-out, and also if `on_line` raises, the whole tree of processes is killed, those included that left their
-    session. `env` is the entire environment: build it with `environment`. Redaction is up to `on_line`.
+    `pulse` is called at least twice a second while it writes nothing. On time-out, and also if `on_line` or `pulse`
+    raises, the whole tree of processes is killed, those included that left their session. `env` is the entire
+    environment: build it with `environment`. Redaction is up to `on_line`.
     """
     started = time.monotonic()
     wrapped = _command(argv, confinement, cwd, contain=True)
@@ -120,10 +123,10 @@ def run(
     output = process.stdout
     timed_out = True
     try:
-        for line in reader.lines(output.fileno(), until=started + timeout_seconds):
+        for line in reader.lines(output.fileno(), until=started + timeout_seconds, pulse=pulse):
             tail.append(line)
             on_line(line)
-        timed_out = reader.interrupted or not _ends(process, until=started + timeout_seconds)
+        timed_out = reader.interrupted or not _ends(process, until=started + timeout_seconds, pulse=pulse)
     finally:
         _end(process)
         output.close()
@@ -311,12 +314,16 @@ def _claim(entry: Path, purpose: str) -> bool:
     return True
 
 
-def _ends(process: subprocess.Popen[bytes], *, until: float) -> bool:
-    try:
-        process.wait(max(0.05, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def _ends(process: subprocess.Popen[bytes], *, until: float, pulse: Callable[[], None] = lambda: None) -> bool:
+    while True:
+        try:
+            process.wait(max(0.05, min(_PULSE_SECONDS, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                return False
+            pulse()
+        else:
+            return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
