@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
@@ -21,7 +20,6 @@ from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import FencedError
 
 _log = logging.getLogger(__name__)
-_FLUSH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,18 +86,6 @@ class Run:
         """Make what was said visible."""
         self._log.flush()
 
-    def paced(self) -> Callable[[], None]:
-        """A flush that does its work at most twice a second, for loops that say much."""
-        last = clock.monotonic()
-
-        def flush() -> None:
-            nonlocal last
-            if clock.monotonic() - last >= _FLUSH_SECONDS:
-                self.flush()
-                last = clock.monotonic()
-
-        return flush
-
     def check(self) -> None:
         """Raise AbortRequestedError when somebody wants this release to stop."""
         flags = _flags(self.db, self)
@@ -127,9 +113,9 @@ class Run:
         except FencedError:
             raise
         except ProdSprintsError as error:
-            for part in (error.what, error.why, error.next_step):
+            for kind, part in (("error", error.what), ("why", error.why), ("next_step", error.next_step)):
                 if part:
-                    self.say(part, "error")
+                    self.say(part, kind)
             status: StepStatus = "refused" if error.exit_code is ExitCode.REFUSED else "failed"
             detail = {"code": error.code, "why": error.why, "next_step": error.next_step}
             return Outcome(status, self.redactor.text(error.what), self.redactor.value(detail))

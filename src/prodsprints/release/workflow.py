@@ -25,10 +25,14 @@ def release(run: Run) -> Status:
         ("sbom", prepare.sbom),
         ("migrate", prepare.migrate),
     ):
-        outcome = perform(run, name, body)
+        outcome = perform(run, name, _unless_aborted(body))
         if not outcome.passed:
             return record(run, _stopped(outcome), outcome, serves=False)
-    rolled = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run)))
+    rolled = perform(
+        run,
+        "rollout",
+        _unless_aborted(lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run))),
+    )
     if rolled.passed and rolled.detail["decision"] == "keep":
         kept = perform(run, "keep", rollout.keep)
         if kept.passed:
@@ -40,11 +44,18 @@ def release(run: Run) -> Status:
 
 def go_back(run: Run) -> Status:
     """A rollback by hand: the earlier version starts again from its image and takes all traffic at once."""
-    started = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.directly(run)))
-    if started.passed and perform(run, "keep", rollout.keep).passed:
-        return record(run, "released", started, serves=True)
+    started = perform(
+        run,
+        "rollout",
+        _unless_aborted(lambda run: rollout.roll_out(run, prepare.workload(run), prepare.directly(run))),
+    )
+    if started.passed:
+        kept = perform(run, "keep", rollout.keep)
+        if kept.passed:
+            return record(run, "released", started, serves=True)
+        started = kept
     perform(run, "roll back", rollout.roll_back)
-    return record(run, "failed", started, serves=False)
+    return record(run, _stopped(started), started, serves=False)
 
 
 def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Status:
@@ -71,6 +82,16 @@ def perform(run: Run, name: str, body: Callable[[Run], Outcome]) -> Outcome:
         return {"status": outcome.status, "summary": outcome.summary, "detail": outcome.detail}
 
     return Outcome(**DBOS.run_step(StepOptions(name=name), step))
+
+
+def _unless_aborted(body: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
+    """`body`, which does not even begin when somebody has asked for this release to stop."""
+
+    def checked(run: Run) -> Outcome:
+        run.check()
+        return body(run)
+
+    return checked
 
 
 _POSITIONS = {
