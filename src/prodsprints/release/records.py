@@ -369,13 +369,23 @@ def set_digest(db: Database, release: Release, digest: str) -> None:
         connection.execute("update releases set digest = %s where id = %s", [digest, release.id])
 
 
+@patient
 def previous(db: Database, environment: Environment) -> Release | None:
-    """What a rollback goes back to: the newest release before the current one that was kept and runs another image."""
-    if environment.current_release_id is None:
-        return None
-    current = get(db, environment.tenant_id, environment.current_release_id)
-    kept = [r for r in releases(db, environment.tenant_id, environment_id=environment.id) if r.status == "released"]
-    older = [
-        r for r in kept if current and r.created_at < current.created_at and r.digest and r.digest != current.digest
-    ]
-    return older[0] if older else None
+    """What a rollback goes back to: the newest version kept before the one that serves, and running another image.
+
+    Of what a rollback brought back, the place in this order is that of its first release: a second rollback goes
+    further back, and never forward again to what the first one left.
+    """
+    with db.tenant(environment.tenant_id) as connection:
+        row = connection.execute(
+            _RELEASE
+            + """
+            join releases current on current.id = %(current)s
+            join releases origin on origin.id = coalesce((current.options ->> 'of')::uuid, current.id)
+            where r.environment_id = %(environment)s and r.status = 'released' and r.created_at < origin.created_at
+              and r.digest <> current.digest
+            order by r.created_at desc limit 1
+            """,
+            {"current": environment.current_release_id, "environment": environment.id},
+        ).fetchone()
+    return None if row is None else Release(**row)
