@@ -47,6 +47,23 @@ def test_the_exit_code_says_how_the_release_ended(
     assert "2/40" in typed.err
 
 
+def test_a_release_that_failed_ends_with_its_reason_and_what_to_do(
+    platform: Any, type_: Callable[..., Any], tmp_path: Path
+) -> None:
+    platform.events = [
+        event(1, "began", "rollout"), event(2, "error", "rollout", "v2 did not become healthy."),
+        event(3, "why", "rollout", "GET / answered 503."), event(4, "next_step", "rollout", "Correct that."),
+        event(5, "ended", "rollout", "v2 did not become healthy.", status="failed"),
+    ]  # fmt: skip
+    platform.ending = {
+        "status": "failed", "reason": "v2 did not become healthy.", "figures": {"next_step": "Correct that."}
+    }  # fmt: skip
+    typed = type_("release", str(tmp_path))
+    assert typed.out.splitlines()[-1] == "→ Correct that."
+    assert typed.err.count("v2 did not become healthy.") == 1
+    assert "GET / answered 503." in typed.err
+
+
 def test_a_release_is_asked_for_with_an_absolute_path_a_token_and_a_key(
     platform: Any, type_: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, progress, records
 from prodsprints.release.errors import CannotReleaseError
+from prodsprints.release.output import Output
+from prodsprints.release.records import Release
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.targets.local import LocalTarget
 from prodsprints.store.database import Database
@@ -268,3 +270,56 @@ def test_a_repeated_request_queues_nothing_new(run: Run, database: Database) -> 
     )
     assert again.number == run.release.number
     assert len(records.releases(database, run.release.tenant_id)) == 1
+
+
+def test_a_second_rollback_goes_further_back_and_never_forward_again(run: Run, database: Database) -> None:
+    def kept(label: str, of: Release | None = None) -> Release:
+        release = records.add(
+            database, run.environment, id=uuid4(), kind="rollback" if of else "release", repository="/srv/shop",
+            commit="a" * 40, label=label, digest=f"sha256:{label[1:] * 64}", requested_by="somebody",
+            options={"of": str(of.id)} if of else {},
+        )  # fmt: skip
+        records.finish(database, release, status="released", reason="", figures={}, serves=True)
+        return release
+
+    def goes_back_to() -> str | None:
+        environment = records.environment(database, run.release.tenant_id, run.environment.id)
+        assert environment is not None
+        found = records.previous(database, environment)
+        return found.label if found else None
+
+    first, second, _ = kept("v1"), kept("v2"), kept("v3")
+    assert goes_back_to() == "v2"
+    kept("v2", of=second)
+    assert goes_back_to() == "v1"
+    kept("v1", of=first)
+    assert goes_back_to() is None
+    kept("v4")
+    assert goes_back_to() == "v1", "v3 and v2 were gone back from"
+
+
+def test_a_flood_of_output_leaves_a_bounded_log_with_both_its_ends(run: Run) -> None:
+    def floods(run: Run) -> Outcome:
+        with Output(run) as output:
+            for number in range(5_000):
+                output.line(f"line {number}")
+        return Outcome("done", "Done.")
+
+    run.step(2, "tests", floods)
+    said = [event.message for event in records.events(run.db, run.release.tenant_id, run.release.id, limit=9_999)]
+    assert len(said) < 2_200
+    assert {"line 0", "line 4999"} < set(said)
+    assert "… 2,900 lines left out" in said
+
+
+def test_a_request_to_stop_is_heard_while_a_program_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    records.request_abort(run.db, run.release.tenant_id, run.release.id)
+    monkeypatch.setattr("prodsprints.release.output._PULSE_SECONDS", 0)
+
+    def works(run: Run) -> Outcome:
+        with Output(run) as output:
+            output.pulse()
+        return Outcome("done", "Done.")
+
+    outcome = run.step(2, "tests", works)
+    assert (outcome.status, outcome.detail["code"]) == ("failed", "release/aborted")

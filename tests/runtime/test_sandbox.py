@@ -25,7 +25,9 @@ Run = Callable[..., Completed]
 
 @pytest.fixture
 def run(place: Path, walls: str) -> Run:
-    def start(*argv: str, timeout_seconds: float = 20, on_line=lambda _: None, extra=None, **options) -> Completed:
+    def start(
+        *argv: str, timeout_seconds: float = 20, on_line=lambda _: None, pulse=lambda: None, extra=None, **options
+    ) -> Completed:
         user = users.unprivileged("test")
         work = place / "work"
         work.mkdir(exist_ok=True)
@@ -37,6 +39,7 @@ def run(place: Path, walls: str) -> Run:
             confinement=Confinement(writable=(work,), user=user, **options),
             timeout_seconds=timeout_seconds,
             on_line=on_line,
+            pulse=pulse,
         )
 
     return start
@@ -105,6 +108,18 @@ def test_a_listener_that_fails_stops_the_run_and_everything_of_it(run: Run) -> N
 
     with pytest.raises(RuntimeError, match="aborted"):
         run("/bin/sh", "-c", f"echo begun; exec sleep {marker}", on_line=refuse)
+    eventually(lambda: not running(marker), seconds=2)
+
+
+@pytest.mark.parametrize("script", ["exec sleep {}", "exec sleep {} >/dev/null 2>&1"])
+def test_a_silent_run_can_be_interrupted(run: Run, script: str) -> None:
+    marker = f"9{time.monotonic_ns()}"
+
+    def interrupt() -> None:
+        raise RuntimeError("aborted")
+
+    with pytest.raises(RuntimeError, match="aborted"):
+        run("/bin/sh", "-c", script.format(marker), pulse=interrupt)
     eventually(lambda: not running(marker), seconds=2)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -64,7 +65,11 @@ def ending(release: Json) -> RenderableType:
         f"{release['project']} {release['label']} {words.get(status, status)} ({release['environment']})",
         style=f"bold {_ENDINGS.get(status, '')}",
     )
-    return Group(headline, Text(release.get("reason") or "")) if release.get("reason") else headline
+    figures = release.get("figures") or {}
+    parts = [headline, Text(release.get("reason") or "")]
+    if status != "released" and figures.get("next_step"):
+        parts.append(Text.assemble(("→ ", "bold cyan"), str(figures["next_step"])))
+    return Group(*(part for part in parts if part))
 
 
 def exit_code(release: Json) -> int:
@@ -80,6 +85,7 @@ class _Progress:
         self._step = ""
         self._began = time.monotonic()
         self._said = Text()
+        self._why = ""
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(get_renderable=self._now, console=console, transient=True, refresh_per_second=8)
 
@@ -96,7 +102,7 @@ class _Progress:
         """Take one event of the live log."""
         kind, message = event["kind"], str(event["message"])
         if kind == "began":
-            self._step, self._began, self._said = str(event["step"]), time.monotonic(), Text()
+            self._step, self._began, self._said, self._why = str(event["step"]), time.monotonic(), Text(), ""
         elif kind == "ended":
             self._print_step(str(event["step"]), str(event["data"].get("status", "done")), message)
         elif kind == "tick":
@@ -105,8 +111,8 @@ class _Progress:
                 self._console.print(Text("    ").append_text(self._said))
         elif kind == "route":
             self._console.print(Text(f"    {message}", style="cyan"))
-        elif kind == "error":
-            self._console.print(Text(f"    {message}", style="red"))
+        elif kind == "why":
+            self._why = message
         else:
             self._said = Text(message.strip()[:200], style="dim", overflow="ellipsis", no_wrap=True)
 
@@ -120,6 +126,8 @@ class _Progress:
         row.add_column(ratio=1)
         row.add_row(Text(mark, style=style), Text(step, style="bold"), Text(took, style="dim"), Text(summary))
         self._console.print(row)
+        if self._why:
+            self._console.print(Padding(Text(self._why, style="red"), (0, 0, 0, 4)))
         self._step, self._said = "", Text()
 
     def _now(self) -> RenderableType:
@@ -138,6 +146,9 @@ class _Progress:
 def _figures(verdict: Json) -> Text:
     """The canary's figures at one look, in one line."""
     canary, stable = verdict["canary"], verdict["stable"]
+    if not canary["requests"] and not stable["requests"]:
+        waiting = "no request came yet, so there is nothing to judge by: send traffic, or `prodsprints promote`"
+        return Text.assemble((f"{verdict['weight']:>2g} %", "cyan"), " ", (waiting, "yellow"))
     evidence = verdict["e_value"] / verdict["threshold"]
     # Whichever comes first: the evidence against it reaches 100 %, or the possible rise of its errors falls to delta.
     rise = "unknown" if verdict["bound"] >= 1 else f"≤ {100 * verdict['bound']:.2f} pp"

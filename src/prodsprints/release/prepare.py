@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from prodsprints.release.gates.result import GateResult
 from prodsprints.release.image.build import Image, build
 from prodsprints.release.image.environment import Runtime, runtime_environment
 from prodsprints.release.image.unpack import unpack
+from prodsprints.release.output import Output
 from prodsprints.release.requests import CONFIG_FILE, committed_config
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.source import Source
@@ -45,9 +45,10 @@ def audit(run: Run) -> Outcome:
     settings = _settings(run)
     found = examine(tree, settings)
     for finding in found.findings:
-        run.say(f"{finding.file}:{finding.line}: {finding.key}: {finding.value}", "finding", **asdict(finding))
+        run.say(f"{finding.place}: {finding.key}: {finding.value}", "finding", **asdict(finding))
     for refusal in found.refusals:
-        run.say(f"{refusal.file}:{refusal.line}: {refusal.reason} {refusal.next_step}", "refusal", **asdict(refusal))
+        where = f"{refusal.place}: " if refusal.place else ""
+        run.say(f"{where}{refusal.reason} {refusal.next_step}", "refusal", **asdict(refusal))
     if found.application is None:
         first = found.refusals[0] if found.refusals else None
         raise CannotReleaseError(
@@ -65,7 +66,10 @@ def tests(run: Run) -> Outcome:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        result = tests_gate.check(run.tree(), application(run), cache=_cache(run), work=work, on_line=_streamed(run))
+        with Output(run) as output:
+            result = tests_gate.check(
+                run.tree(), application(run), cache=_cache(run), work=work, on_line=output.line, pulse=output.pulse
+            )
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _gate(run, result)
@@ -78,14 +82,15 @@ def secrets(run: Run) -> Outcome:
 
 def image(run: Run) -> Outcome:
     """The commit and its dependencies as one OCI image; the same input gives the same digest."""
-    made = build(
-        run.tree(),
-        application(run),
-        source=_source(run),
-        layout=_layout(run),
-        cache=_cache(run),
-        on_line=_streamed(run),
-    )
+    with Output(run) as output:
+        made = build(
+            run.tree(),
+            application(run),
+            source=_source(run),
+            layout=_layout(run),
+            cache=_cache(run),
+            on_line=output.line,
+        )
     records.set_digest(run.db, run.release, made.digest)
     return Outcome("done", f"Image {made.digest[:19]}…", {"digest": made.digest})
 
@@ -134,14 +139,19 @@ def _migrated(db: Database, run: Run, runtime: Runtime) -> Completed:
     shutil.copytree(runtime.workdir, scratch, symlinks=True)
     user = users.unprivileged(f"app:{run.environment.key}")
     users.give(scratch, user)
-    with appdb.migration_url(admin, database, run.fencing_token) as url:
+    with appdb.migration_url(admin, database, run.fencing_token) as url, Output(run) as output:
         run.redactor.learn(url)
         environment = {**_relocated(runtime, str(scratch)), **_stated(run), "DATABASE_URL": url, "HOME": str(scratch)}
         confinement = sandbox.Confinement(writable=(scratch,), readable=runtime.readable, network=True, user=user)
         return sandbox.run(
-            runtime.argv, cwd=scratch, env=environment, confinement=confinement,
-            timeout_seconds=_MIGRATION_SECONDS, on_line=_streamed(run),
-        )  # fmt: skip
+            runtime.argv,
+            cwd=scratch,
+            env=environment,
+            confinement=confinement,
+            timeout_seconds=_MIGRATION_SECONDS,
+            on_line=output.line,
+            pulse=output.pulse,
+        )
 
 
 def application(run: Run) -> Application:
@@ -205,17 +215,6 @@ def _gate(run: Run, result: GateResult) -> Outcome:
         "next_step": result.next_step,
     }
     return Outcome("done" if result.passed else "refused", result.summary, detail)
-
-
-def _streamed(run: Run) -> Callable[[str], None]:
-    """Lines of a running program for the live log; visible at least twice a second."""
-    pace = run.paced()
-
-    def on_line(line: str) -> None:
-        run.say(line)
-        pace()
-
-    return on_line
 
 
 def _source(run: Run) -> Source:

@@ -284,14 +284,19 @@ def set_digest(db: Database, release: Release, digest: str) -> None:
 
 @patient
 def previous(db: Database, environment: Environment) -> Release | None:
-    """What a rollback goes back to: the newest release before the current one that was kept and runs another image."""
+    """What a rollback goes back to: the newest version kept before the one that serves, and running another image.
+
+    Of what a rollback brought back, the place in this order is that of its first release: a second rollback goes
+    further back, and never forward again to what the first one left.
+    """
     with db.tenant(environment.tenant_id) as connection:
         row = connection.execute(
             _RELEASE
             + """
             join releases current on current.id = e.current_release_id
-            where e.id = %s and r.status = 'released' and r.created_at < current.created_at
-              and r.digest is distinct from current.digest and r.digest is not null
+            join releases origin on origin.id = coalesce((current.options ->> 'of')::uuid, current.id)
+            where e.id = %s and r.status = 'released' and r.created_at < origin.created_at
+              and r.digest <> current.digest
             order by r.created_at desc limit 1
             """,
             [environment.id],

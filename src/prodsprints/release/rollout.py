@@ -28,8 +28,7 @@ def roll_out(run: Run, workload: Workload, plan: Rollout) -> Outcome:
     stable = _stable(run)
     _start(run, workload)
     if stable is None or plan.strategy == "direct":
-        why = "nothing serves this environment yet" if stable is None else "by strategy `direct`"
-        return Outcome("done", f"Healthy; goes to 100 % at once: {why}.", {"decision": "keep", "compared": False})
+        return Outcome("done", _uncompared(run, stable), {"decision": "keep", "compared": False})
     canary = _Canary(run, workload.label, stable, plan)
     try:
         return canary.go()
@@ -51,7 +50,7 @@ def keep(run: Run) -> Outcome:
         if broken:
             if not old:
                 raise RolloutError(
-                    f"{run.release.label} broke right after it took all traffic.", why=broken, next_step=_LOGS
+                    f"{run.release.label} broke right after it took all traffic.", why=broken, next_step=_CORRECT
                 )
             back = run.target.set_route(
                 run.environment.key, [Arm(old[0].instance, old[0].label, 100)], run.fencing_token
@@ -96,9 +95,18 @@ def _start(run: Run, workload: Workload) -> None:
         if instance is None or instance.state in {"failed", "exited", "stopped"} or time.monotonic() > deadline:
             reason = instance.reason if instance else "The node does not know it."
             run.target.stop(new, run.fencing_token)
-            raise RolloutError(f"{workload.label} did not become healthy.", why=reason, next_step=_LOGS)
+            raise RolloutError(f"{workload.label} did not become healthy.", why=reason, next_step=_CORRECT)
         run.check()
         time.sleep(_POLL_SECONDS)
+
+
+def _uncompared(run: Run, stable: Arm | None) -> str:
+    """Why it takes all traffic at once; also read long afterwards, as the reason of the release."""
+    if stable is None:
+        return "Healthy. Nothing served here before, so there was nothing to compare it with."
+    if run.release.kind == "rollback":
+        return f"Healthy. A rollback takes over from {stable.label} at once, without a canary."
+    return f"Healthy. It takes over from {stable.label} at once, without a canary: by strategy `direct`."
 
 
 class _Canary:
@@ -271,4 +279,6 @@ def _broken(instance: Instance | None) -> str:
     return f"It crashed and was restarted: {instance.reason}" if instance.restarts else ""
 
 
-_LOGS = "Read its output: `prodsprints logs`."
+_CORRECT = (
+    "Correct that in the application, commit, and release again; `prodsprints audit` shows how a release starts it."
+)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
@@ -22,7 +21,6 @@ from prodsprints.store.database import Database, one, patient
 from prodsprints.store.errors import FencedError
 
 _log = logging.getLogger(__name__)
-_FLUSH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -102,18 +100,6 @@ class Run:
         """Make what was said visible."""
         self._log.flush(self._held)
 
-    def paced(self) -> Callable[[], None]:
-        """A flush that does its work at most twice a second, for loops that say much."""
-        last = clock.monotonic()
-
-        def flush() -> None:
-            nonlocal last
-            if clock.monotonic() - last >= _FLUSH_SECONDS:
-                self.flush()
-                last = clock.monotonic()
-
-        return flush
-
     def check(self) -> None:
         """Raise AbortRequestedError when somebody wants this release to stop."""
         if _flags(self.db, self)["aborted"]:
@@ -140,9 +126,9 @@ class Run:
         except FencedError:
             raise
         except ProdSprintsError as error:
-            for part in (error.what, error.why, error.next_step):
+            for kind, part in (("error", error.what), ("why", error.why), ("next_step", error.next_step)):
                 if part:
-                    self.say(part, "error")
+                    self.say(part, kind)
             status: StepStatus = "refused" if error.exit_code is ExitCode.REFUSED else "failed"
             detail = {"code": error.code, "why": error.why, "next_step": error.next_step}
             return Outcome(status, error.what, self.redactor.value(detail))

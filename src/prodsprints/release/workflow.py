@@ -11,7 +11,6 @@ from dbos import DBOS, StepOptions
 from prodsprints.release import prepare, records, rollout
 from prodsprints.release.records import Status
 from prodsprints.release.run import Outcome, Run
-from prodsprints.runtime import sandbox
 
 
 def release(run: Run) -> Status:
@@ -24,10 +23,14 @@ def release(run: Run) -> Status:
         ("sbom", prepare.sbom),
         ("migrate", prepare.migrate),
     ):
-        outcome = perform(run, name, _until_aborted(body))
+        outcome = perform(run, name, _unless_aborted(body))
         if not outcome.passed:
             return record(run, _stopped(outcome), outcome, serves=False)
-    rolled = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run)))
+    rolled = perform(
+        run,
+        "rollout",
+        _unless_aborted(lambda run: rollout.roll_out(run, prepare.workload(run), prepare.plan(run))),
+    )
     if rolled.passed and rolled.detail["decision"] == "keep":
         kept = perform(run, "keep", rollout.keep)
         if kept.passed:
@@ -39,22 +42,18 @@ def release(run: Run) -> Status:
 
 def go_back(run: Run) -> Status:
     """A rollback by hand: the earlier version starts again from its image and takes all traffic at once."""
-    started = perform(run, "rollout", lambda run: rollout.roll_out(run, prepare.workload(run), prepare.directly(run)))
-    if started.passed and perform(run, "keep", rollout.keep).passed:
-        return record(run, "released", started, serves=True)
+    started = perform(
+        run,
+        "rollout",
+        _unless_aborted(lambda run: rollout.roll_out(run, prepare.workload(run), prepare.directly(run))),
+    )
+    if started.passed:
+        kept = perform(run, "keep", rollout.keep)
+        if kept.passed:
+            return record(run, "released", started, serves=True)
+        started = kept
     perform(run, "roll back", rollout.roll_back)
-    return record(run, "failed", started, serves=False)
-
-
-def _until_aborted(body: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
-    """A step that nothing depends on yet: when somebody aborts the release, it is left where it stands."""
-
-    def interrupted(run: Run) -> Outcome:
-        run.check()
-        with sandbox.interruptible(run.check):
-            return body(run)
-
-    return interrupted
+    return record(run, _stopped(started), started, serves=False)
 
 
 def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Status:
@@ -62,20 +61,21 @@ def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Statu
 
     def body(run: Run) -> Outcome:
         shutil.rmtree(run.workspace, ignore_errors=True)
-        route = run.target.route(run.environment.key)
-        records.finish(
-            run.db,
-            run.release,
-            status=status,
-            reason=outcome.summary,
-            figures=outcome.detail,
-            serves=serves,
-            fencing_token=run.fencing_token,
-            port=route.port if route else None,
-        )
         return Outcome("done", f"{run.release.label}: {status.replace('_', ' ')}.")
 
     perform(run, "record", body)
+    # After the step, not in it: until this is written the release counts as running, and whoever resumes it comes here.
+    route = run.target.route(run.environment.key)
+    records.finish(
+        run.db,
+        run.release,
+        status=status,
+        reason=outcome.summary,
+        figures=outcome.detail,
+        serves=serves,
+        fencing_token=run.fencing_token,
+        port=route.port if route else None,
+    )
     return status
 
 
@@ -87,6 +87,16 @@ def perform(run: Run, name: str, body: Callable[[Run], Outcome]) -> Outcome:
         return {"status": outcome.status, "summary": outcome.summary, "detail": outcome.detail}
 
     return Outcome(**DBOS.run_step(StepOptions(name=name), step))
+
+
+def _unless_aborted(body: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
+    """`body`, which does not even begin when somebody has asked for this release to stop."""
+
+    def checked(run: Run) -> Outcome:
+        run.check()
+        return body(run)
+
+    return checked
 
 
 _POSITIONS = {

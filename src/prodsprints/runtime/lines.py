@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import time
 from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES = 65_536
-_MEANWHILE_SECONDS = 0.5
+_PULSE_SECONDS = 0.5
+
+# Colours, cursor movements, window titles: what a terminal would obey instead of show, and a page not show at all.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|[\x01-\x08\x0b-\x1f\x7f]")
 
 
 class LineReader:
@@ -25,23 +29,20 @@ class LineReader:
         self._line = bytearray()
         self._cut = 0
 
-    def lines(self, descriptor: int, *, until: float, meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
+    def lines(self, descriptor: int, *, until: float, pulse: Callable[[], None]) -> Iterator[str]:
         """Yield each line of `descriptor` as it comes, until its end or until the monotonic time `until`.
 
-        `meanwhile` is called about twice a second, whether lines come or not; what it raises comes out here.
+        `pulse` is called at least twice a second while nothing comes.
         """
         poll = select.poll()  # select() fails on descriptors above 1023, and a busy worker has those
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        next_call = time.monotonic() + _MEANWHILE_SECONDS
         while True:
-            now = time.monotonic()
-            if now >= until:
+            left_ms = (until - time.monotonic()) * 1000
+            if left_ms <= 0:
                 self.interrupted = True
                 break
-            if now >= next_call:
-                meanwhile()
-                next_call = now + _MEANWHILE_SECONDS
-            if not poll.poll(max(0.0, min(until, next_call) - now) * 1000):
+            if not poll.poll(min(left_ms, _PULSE_SECONDS * 1000)):
+                pulse()
                 continue
             chunk = os.read(descriptor, _CHUNK_BYTES)
             if not chunk:
@@ -66,8 +67,8 @@ class LineReader:
         self._cut += max(0, len(part) - room)
 
     def _flush(self) -> str:
-        # PostgreSQL's text knows no NUL, and a carriage return would overwrite the line in a terminal.
-        text = self._line.decode("utf-8", "replace").replace("\0", "\ufffd").rstrip("\r")
+        # PostgreSQL's text knows no NUL.
+        text = _ESCAPES.sub("", self._line.decode("utf-8", "replace").replace("\0", "\ufffd"))
         if self._cut:
             text += f" … [{self._cut} bytes cut]"
         self._line.clear()

@@ -18,9 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,13 +27,12 @@ from prodsprints.runtime import users
 from prodsprints.runtime.errors import SandboxError
 from prodsprints.runtime.lines import LineReader
 
-_check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
-
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _GIB = 1024**3
 
 _MAX_OUTPUT_BYTES = 8 * 1024**2
 _TAIL_LINES = 40
+_PULSE_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 6.0  # how long a killed tree may take to be gone; the launcher's own sweep is bounded by 5 s
 
 # They steer the loader, or the shell, of the programs that confine strangers' code, while these still have rights.
@@ -93,11 +90,13 @@ def run(
     confinement: Confinement,
     timeout_seconds: float,
     on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
 ) -> Completed:
     """Run `argv` confined, stream its output line by line, and return when nothing of it is left.
 
-    On time-out, and also if `on_line` raises, the whole tree of processes is killed, those included that left their
-    session. `env` is the entire environment: build it with `environment`; what `steers` is left out of it. Redaction
+    `pulse` is called at least twice a second while it writes nothing. On time-out, and also if `on_line` or `pulse`
+    raises, the whole tree of processes is killed, those included that left their session. `env` is the entire
+    environment: build it with `environment`; what `steers` is left out of it. Redaction
     is up to `on_line`.
     """
     started = time.monotonic()
@@ -122,10 +121,10 @@ def run(
     output = process.stdout
     timed_out = True
     try:
-        for line in reader.lines(output.fileno(), until=started + timeout_seconds, meanwhile=_check.get()):
+        for line in reader.lines(output.fileno(), until=started + timeout_seconds, pulse=pulse):
             tail.append(line)
             on_line(line)
-        timed_out = reader.interrupted or not _ends(process, until=started + timeout_seconds)
+        timed_out = reader.interrupted or not _ends(process, until=started + timeout_seconds, pulse=pulse)
     finally:
         _end(process)
         output.close()
@@ -136,16 +135,6 @@ def run(
         tail=tuple(tail),
         dropped_bytes=reader.dropped_bytes,
     )
-
-
-@contextmanager
-def interruptible(check: Callable[[], None]) -> Iterator[None]:
-    """End every `run` inside this block, however deep, once `check` raises; it is asked about twice a second."""
-    token = _check.set(check)
-    try:
-        yield
-    finally:
-        _check.reset(token)
 
 
 def command(argv: Sequence[str], confinement: Confinement, *, cwd: Path | None = None) -> list[str]:
@@ -275,12 +264,16 @@ def _below_system(path: Path) -> bool:
     return any(path.is_relative_to(directory) for directory in _SYSTEM)
 
 
-def _ends(process: subprocess.Popen[bytes], *, until: float) -> bool:
-    try:
-        process.wait(max(0.05, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def _ends(process: subprocess.Popen[bytes], *, until: float, pulse: Callable[[], None] = lambda: None) -> bool:
+    while True:
+        try:
+            process.wait(max(0.05, min(_PULSE_SECONDS, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                return False
+            pulse()
+        else:
+            return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

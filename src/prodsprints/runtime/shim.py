@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -31,6 +32,7 @@ _LAST_OUTPUT_SECONDS = 1.0
 _TAIL_LINES = 12
 _TAIL_CHARACTERS = 300
 _CANNOT_START = 126
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")  # the tail is quoted in sentences
 
 
 def main() -> None:
@@ -260,7 +262,7 @@ class _Log:
         encoded = text.encode()
         if too_long or len(encoded) > _LINE_BYTES:
             text = encoded[:_LINE_BYTES].decode("utf-8", "ignore") + " … [line cut]"
-        self.tail = [*self.tail, text[:_TAIL_CHARACTERS]][-_TAIL_LINES:]
+        self.tail = [*self.tail, _ESCAPES.sub("", text)[:_TAIL_CHARACTERS]][-_TAIL_LINES:]
         self._write(text)
         self._spent_seconds += time.monotonic() - begun
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from prodsprints.release.audit import audit
+
 UVICORN = (
     "python -m uvicorn --host 127.0.0.1 --port $PORT --timeout-keep-alive 5 --timeout-graceful-shutdown 10"
     " --no-server-header"
@@ -211,3 +213,34 @@ def test_the_configuration_overrides_what_is_found():
     assert (application.test, application.migrate) == ((), ())
     assert application.requires_python == ">=3.12"
     assert not application.needs_database
+
+
+_SETTINGS = """
+import dj_database_url
+DATABASES = {"default": dj_database_url.config(default="sqlite:///db.sqlite3", conn_max_age=600)}
+"""
+
+
+def test_a_procfile_that_names_djangos_module_only_is_still_django_with_its_postgres(laid_out):
+    root = laid_out({
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\nimport django\n",
+        "shop/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+        "shop/settings.py": _SETTINGS,
+        "catalog/migrations/0001_initial.py": "",
+        "requirements.txt": "django\npsycopg[binary]\ndj-database-url\ngunicorn\n",
+        "Procfile": "web: gunicorn shop.wsgi --log-file -\n",
+    })  # fmt: skip
+    found = audit(root)
+    assert found.application.framework == "django"
+    assert found.application.needs_database
+    assert "sqlite" not in [finding.key for finding in found.findings], "it is only the default"
+
+
+def test_djangos_own_tables_are_made_also_where_a_project_has_no_migrations(laid_out):
+    root = laid_out({
+        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')\nimport django\n",
+        "site/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+        "site/settings.py": "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'db.sqlite3'}}\n",
+        "requirements.txt": "django\n",
+    })  # fmt: skip
+    assert audit(root).application.migrate == ("python", "manage.py", "migrate", "--noinput")

@@ -52,6 +52,20 @@ def test_failing_tests_refuse_with_their_last_words(workshop: Workshop) -> None:
     assert "python suite.py" in result.next_step
 
 
+@pytest.mark.parametrize(
+    ("said", "result", "first"),
+    [
+        ("FAILED tests/test_a.py::test_b - assert 1 == 2\n1 failed, 3 passed in 0.12s",
+         "1 failed, 3 passed in 0.12s", "tests/test_a.py::test_b - assert 1 == 2"),
+        ("FAIL: test_b (shop.tests.Basket.test_b)\nRan 4 tests in 0.012s\nFAILED (failures=1)\nDestroying database…",
+         "Ran 4 tests in 0.012s", "test_b (shop.tests.Basket.test_b)"),
+    ],
+)  # fmt: skip
+def test_of_failing_tests_the_first_is_named(workshop: Workshop, said: str, result: str, first: str) -> None:
+    found = run_tests(workshop, f"print({said!r}); raise SystemExit(1)")
+    assert found.summary == f"The tests failed (exit code 1): {result}; first: {first}"
+
+
 def test_hanging_tests_are_stopped_and_refuse(workshop: Workshop) -> None:
     result = run_tests(workshop, "import time; print('test_slow', flush=True); time.sleep(600)", seconds=1.5)
     assert not result.passed

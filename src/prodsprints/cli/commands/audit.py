@@ -65,8 +65,7 @@ def rendered(found: Audit) -> list[RenderableType]:
             value = Text(finding.value)
             if finding.note:
                 value.append(f"  {finding.note}", style="dim")
-            where = f"{finding.file}:{finding.line}" if finding.line else finding.file
-            table.add_row(finding.key, value, Text(where), f"{finding.confidence:.0%}")
+            table.add_row(finding.key, value, Text(finding.place), f"{finding.confidence:.0%}")
         parts.append(table)
     application = found.application
     if application is not None:
@@ -86,13 +85,7 @@ def rendered(found: Audit) -> list[RenderableType]:
         default = f" (as it stands: {question.options[0]})" if question.options else ""
         parts.append(Text(f"? {question.text}{default}  [{question.key}]", style="yellow"))
     for refusal in found.refusals:
-        where = (
-            f" ({refusal.file}:{refusal.line})"
-            if refusal.file and refusal.line
-            else f" ({refusal.file})"
-            if refusal.file
-            else ""
-        )
+        where = f" ({refusal.place})" if refusal.place else ""
         parts.append(Text(f"✗ {refusal.reason}{where}", style="red"))
         parts.append(Text(f"→ {refusal.next_step}"))
     return parts

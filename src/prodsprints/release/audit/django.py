@@ -33,6 +33,11 @@ class Django:
     test_settings: str
     findings: tuple[Finding, ...]
 
+    @property
+    def has_database(self) -> bool:
+        """Whether the settings name one: then there are tables to make, Django's own if no others."""
+        return any(finding.key == "database" for finding in self.findings)
+
 
 def project(files: Files, modules: Modules) -> Django | None:
     """The Django project nearest to the root, None where there is none."""

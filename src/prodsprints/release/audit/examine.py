@@ -12,7 +12,7 @@ from prodsprints.release.audit import apps, django, packages, procfile, routes, 
 from prodsprints.release.audit.files import Files
 from prodsprints.release.audit.python import Modules
 from prodsprints.release.audit.refusals import monorepo, not_python
-from prodsprints.release.audit.surroundings import postgres, surroundings
+from prodsprints.release.audit.surroundings import UNSURE, postgres, surroundings
 from prodsprints.release.audit.values import Application, Audit, Finding, Question, Refusal
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _findings(evidence: _Evidence) -> Iterator[Finding]:
         yield evidence.database
     yield from _process_findings(evidence)
     yield from verification.findings(evidence.files, evidence.packages, evidence.django)
-    yield from surroundings(evidence.files, evidence.modules, evidence.packages)
+    yield from surroundings(evidence.files, evidence.modules, evidence.packages, evidence.database)
 
 
 def _process_findings(evidence: _Evidence) -> Iterator[Finding]:
@@ -181,7 +181,7 @@ def _application(evidence: _Evidence, serving: servers.Serving, config: ReleaseC
         health = ""  # the answer would be 400 for this machine's own checks
     test, test_packages = verification.tests(evidence.files, needed, evidence.django)
     migrate = verification.migrations(evidence.files, evidence.processes, evidence.django, needed, evidence.apps)
-    found_database = evidence.database is not None and evidence.database.confidence > 0.6
+    found_database = evidence.database is not None and evidence.database.confidence > UNSURE
     return Application(
         name=_name(stated.name or needed.name or evidence.files.root.name),
         framework=serving.framework,

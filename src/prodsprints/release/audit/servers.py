@@ -42,7 +42,8 @@ def configured(web: tuple[str, ...], apps: Sequence[Candidate], packages: Packag
 def from_procfile(web: Process, apps: Sequence[Candidate], site: Django | None, packages: Packages) -> Serving:
     """As the Procfile's `web:` line states it, which wins over the code."""
     best = _named(web.command, apps)
-    if site and (web.target == f"{site.server}:application" or "manage.py" in web.command):
+    modules = {f"{site.server}:application", site.server} if site else set()  # gunicorn takes the module's alone
+    if site and (modules & set(web.command.split()) or "manage.py" in web.command):
         framework, root = "django", site.root
     else:
         framework, root = (best.framework, best.root) if best else ("procfile", "")

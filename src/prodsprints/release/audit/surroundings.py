@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from prodsprints.release.audit.files import Files, is_aside
 from prodsprints.release.audit.packages import Packages
-from prodsprints.release.audit.python import Modules, spelled
+from prodsprints.release.audit.python import Module, Modules, spelled
 from prodsprints.release.audit.values import Finding
 
 POSTGRES_DRIVERS = ("psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "asyncpg", "pg8000", "aiopg")
@@ -37,12 +37,17 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 _MOST_OF_A_KIND = 10
+UNSURE = 0.6
+"""The confidence in a database that has a driver and nobody who asks for its address."""
 
 
-def surroundings(files: Files, modules: Modules, packages: Packages) -> Iterator[Finding]:
-    """Every finding that is not about the application object itself."""
+def surroundings(
+    files: Files, modules: Modules, packages: Packages, database: Finding | None = None
+) -> Iterator[Finding]:
+    """Every finding that is not about the application object itself; `database` is the PostgreSQL that it wants."""
     yield from _services(packages)
-    yield from _sqlite(files, modules)
+    if database is None or database.confidence <= UNSURE:  # else SQLite is only its default
+        yield from _sqlite(files, modules)
     yield from _delivery(files)
     yield from _secret_files(files)
     yield from _signals(modules)
@@ -65,9 +70,21 @@ def postgres(modules: Modules, packages: Packages) -> Finding | None:
             if len(text) < 64 and (found := _DATABASE_NAMES.fullmatch(text)):
                 return _postgres(found[0], module.file, line, driver.name)
         for node in ast.walk(module.tree):  # pydantic's settings read the variable that a field is named after
+            if isinstance(node, ast.Call) and _reads_by_itself(node, module, packages):
+                return _postgres("DATABASE_URL", module.file, node.lineno, driver.name)
             if isinstance(node, ast.AnnAssign) and spelled(node.target).lower() == "database_url":
                 return _postgres("DATABASE_URL", module.file, node.lineno, driver.name)
-    return Finding("database", "postgresql", driver.file, driver.line, 0.6, "a driver, but nothing reads DATABASE_URL")
+    return Finding(
+        "database", "postgresql", driver.file, driver.line, UNSURE, "a driver, but nothing reads DATABASE_URL"
+    )
+
+
+def _reads_by_itself(call: ast.Call, module: Module, packages: Packages) -> bool:
+    """Whether it is a call by which Django's helpers read DATABASE_URL without naming it."""
+    if module.dotted(call.func) == "dj_database_url.config":
+        return not any(keyword.arg == "env" for keyword in call.keywords) and not call.args
+    environ = packages.find("django-environ") is not None
+    return environ and spelled(call.func) in ("env.db", "env.db_url") and not call.args
 
 
 def _postgres(variable: str, file: str, line: int, driver: str) -> Finding:

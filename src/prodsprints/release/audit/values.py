@@ -17,6 +17,11 @@ class Finding:
     confidence: float
     note: str = ""
 
+    @property
+    def place(self) -> str:
+        """Where it stands, as `file:line`."""
+        return _place(self.file, self.line)
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -27,6 +32,11 @@ class Refusal:
     next_step: str
     file: str = ""
     line: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as `file:line`; empty when it is about the whole repository."""
+        return _place(self.file, self.line)
 
 
 @dataclass(frozen=True)
@@ -76,3 +86,7 @@ class Audit:
     def as_json(self) -> dict[str, Any]:
         """The audit as plain JSON values, with its schema's number."""
         return {"schema": 1, **asdict(self)}
+
+
+def _place(file: str, line: int) -> str:
+    return f"{file}:{line}" if file and line else file

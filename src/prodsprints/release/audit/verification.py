@@ -48,7 +48,7 @@ def migrations(
     """The command that migrates the database: the Procfile's `release:` line, else by the tool that is used."""
     if "release" in processes:
         return processes["release"].argv
-    if site and _django_migrations(files):
+    if site and (site.has_database or _django_migrations(files)):
         return ("python", site.manage, "migrate", "--noinput")
     if packages.find("flask-migrate") and apps and files.named("alembic.ini"):
         return ("python", "-m", "flask", "--app", apps[0].target, "db", "upgrade")

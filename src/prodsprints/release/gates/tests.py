@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from prodsprints.runtime import sandbox, users
 
 _NO_TESTS_COLLECTED = 5  # pytest's exit code; unittest has the same since 3.12
 _DEFAULT_TIMEOUT_SECONDS = 30 * 60.0
+_RESULT = re.compile(r"(?:=+ )?(?:\d+ (?:passed|failed|errors?|skipped)\b.* in [\d.]+s|Ran \d+ tests? in [\d.]+s).*")
+_FAILED = re.compile(r"(?:FAILED|ERROR|FAIL:|ERROR:) (?P<test>[\w./]+(?:::| \().*)")
 
 
 def check(
@@ -25,6 +28,7 @@ def check(
     cache: Path,
     work: Path,
     on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
     timeout_seconds: float = _DEFAULT_TIMEOUT_SECONDS,
 ) -> GateResult:
     """Run the tests of the exported `tree` in `work`, a new directory that the caller removes afterwards.
@@ -54,6 +58,7 @@ def check(
         confinement=sandbox.Confinement(writable=writable, readable=runtime.readable, user=user),
         timeout_seconds=timeout_seconds,
         on_line=lambda line: on_line(redactor.text(line)),
+        pulse=pulse,
     )
     log = tuple(redactor.text(line) for line in done.tail)
     if done.exit_code == _NO_TESTS_COLLECTED and not done.timed_out:
@@ -73,12 +78,15 @@ def _without_tests(what: str, started: float) -> GateResult:
 def _judged(
     done: sandbox.Completed, log: tuple[str, ...], timeout_seconds: float, started: float, command: str
 ) -> GateResult:
-    last = next((line.strip() for line in reversed(log) if line.strip()), "no output")
+    last = next((line.strip() for line in reversed(log) if line.strip()), "")
+    result = next((line.strip(" =") for line in reversed(log) if _RESULT.fullmatch(line.strip())), last) or "no output"
     if done.timed_out:
-        summary = f"The tests did not end within {timeout_seconds:.0f} s and were stopped; last line: {last}"
-        step = f"Run `{command}` and see where it hangs, or allow more time with pipeline.timeout."
+        wrote = f"their last line: {last}" if last else "they had written nothing"
+        summary = f"The tests did not end within {timeout_seconds:.0f} s and were stopped; {wrote}"
+        step = f"Run `{command}` in the repository and see where it hangs; a release does not wait longer."
     elif done.exit_code != 0:
-        summary = f"The tests failed (exit code {done.exit_code}): {last}"
+        first = next((found["test"] for line in log if (found := _FAILED.fullmatch(line.strip()))), "")
+        summary = f"The tests failed (exit code {done.exit_code}): {result}{f'; first: {first}' if first else ''}"
         missing = next((line for line in log if "No module named" in line), None)
         step = (
             f"{missing.strip()}: add it to the repository's test dependencies."
@@ -86,5 +94,5 @@ def _judged(
             else f"Run `{command}` in the repository, correct what fails, commit and release again."
         )
     else:
-        summary, step = f"The tests passed: {last}", ""
+        summary, step = f"The tests passed: {result}", ""
     return GateResult(passed=not step, summary=summary, seconds=time.monotonic() - started, next_step=step)
