@@ -106,6 +106,20 @@ def test_a_defect_leaves_one_line_and_a_redacted_file_and_no_traceback(
     assert crash.stat().st_mode & 0o077 == 0
 
 
+def test_a_missing_extra_says_what_to_install(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("status")
+    def needs_more() -> None:
+        import a_package_of_an_extra  # type: ignore[import-not-found]  # noqa: F401
+
+    monkeypatch.setattr("prodsprints.cli.commands.status.command", needs_more)
+    assert main(["status"]) == ExitCode.FAILED
+    shown = capsys.readouterr().err
+    assert "a_package_of_an_extra" in shown
+    assert "prodsprints[server,embedded]" in shown
+
+
 def test_ctrl_c_exits_130_without_a_word_of_python(
     monkeypatch: pytest.MonkeyPatch, type_: Callable[..., object]
 ) -> None:

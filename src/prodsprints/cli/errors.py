@@ -22,6 +22,12 @@ class NothingRunsError(ProdSprintsError):
     http_status = 409
 
 
+class MissingExtraError(ProdSprintsError):
+    """The command needs packages that only an extra installs."""
+
+    code = "cli/missing-extra"
+
+
 class AlreadyRunningError(ProdSprintsError):
     """A platform runs on this home already."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prodsprints.cli.errors import ApiError, BadArgumentsError, CrashError
+from prodsprints.cli.errors import ApiError, BadArgumentsError, CrashError, MissingExtraError
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 
 if TYPE_CHECKING:
@@ -51,7 +51,15 @@ def usage(error: click.ClickException) -> ProdSprintsError:
 
 
 def crash(error: Exception) -> ProdSprintsError:
-    """A defect of ours: its traceback goes to a file, a person sees one line and where that file is."""
+    """A defect of ours: its traceback goes to a file, a person sees one line and where that file is.
+
+    A library that is not installed is none: the base package is light, and most verbs need an extra.
+    """
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("prodsprints"):
+        return MissingExtraError(
+            f"This command needs the package {error.name}, which is not installed.",
+            next_step="Install the whole platform: pip install 'prodsprints[server,embedded]'.",
+        )
     where = _write_crash(error)
     return CrashError(
         f"A defect in ProdSprints ended this command ({type(error).__name__}).",
