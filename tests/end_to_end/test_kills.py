@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from prodsprints.release import appdb, progress, records
+from prodsprints.store import leases
 from support_platform import Platform
 from support_waiting import eventually
 
@@ -69,6 +70,15 @@ def _nothing_happened_twice(platform: Platform, project: str, release: records.R
     database = appdb.provision(admin, environment, key_file=platform.settings.home / "secrets" / "master.key")
     with psycopg.connect(database.url) as connection:
         assert connection.execute("select version_num from alembic_version").fetchall() == [("0002",)]
+
+
+def test_a_release_whose_lease_was_lost_is_finished_by_another_worker(platform: Platform, shop: Path) -> None:
+    """That the first one lost it is not the result of the step in which it noticed."""
+    release = platform.request(shop, project="lost", ref="v1")
+    eventually(lambda: platform.steps(release).get("tests"), seconds=60)
+    with platform.db.tenant(platform.tenant) as connection:
+        assert leases.break_(connection, platform.tenant, platform.environment("lost").lease)
+    assert platform.ended(release).status == "released", platform.log(release)
 
 
 @pytest.mark.timeout(240)

@@ -53,6 +53,7 @@ def make_run(database: Database, settings: Settings, tenant: UUID) -> MakeRun:
             environment=environment,
             worker=worker,
             fencing_token=token,
+            leave=pytest.fail,
         )
 
     return make

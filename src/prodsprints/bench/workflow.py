@@ -104,6 +104,7 @@ def _release(platform: Scratch, environment: Environment) -> str:
         environment=environment,
         worker="bench",
         fencing_token=0,
+        leave=lambda _: None,
     )
     return str(id)
 

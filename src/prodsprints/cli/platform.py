@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from prodsprints.cli.errors import ApiError, MissingTokenError, NothingRunsError, NotRunningError
+from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Platform:
         seen, lost_since = 0, None
         while True:
             began = time.monotonic()
+            last: ProdSprintsError = self._nobody()
             try:
                 for name, sequence, event in self._stream(f"/v1/releases/{release_id}/events", after=seen):
                     if name == "end":
@@ -98,11 +100,12 @@ class Platform:
             except ApiError as error:
                 if error.problem.get("status") != httpx.codes.SERVICE_UNAVAILABLE:
                     raise
+                last = error
             now = time.monotonic()
             if lost_since is None or now - began > _STEADY_SECONDS:
                 lost_since = now
             if now - lost_since > _STREAM_PATIENCE_SECONDS:
-                raise self._nobody()
+                raise last
             time.sleep(_RETRY_SECONDS)
 
     def _stream(self, path: str, *, after: int) -> Iterator[tuple[str, int, Json]]:

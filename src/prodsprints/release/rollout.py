@@ -12,6 +12,7 @@ from prodsprints.release.run import Outcome, Run
 from prodsprints.release.targets import Counted, Instance, Workload
 from prodsprints.release.verdict import Judge, Policy, Tick, Verdict
 from prodsprints.runtime.values import Arm
+from prodsprints.store.errors import DatabaseUnavailableError
 
 TICK_SECONDS = 1.0
 _POLL_SECONDS = 0.1
@@ -35,6 +36,9 @@ def roll_out(run: Run, workload: Workload, plan: Rollout) -> Outcome:
     except AbortRequestedError as error:
         back = canary.give_back()
         return Outcome("done", error.what, {"decision": "reject", "aborted": True, "rollback_seconds": back})
+    except DatabaseUnavailableError:
+        canary.give_back()  # nobody could abort it now, nor its verdict be recorded
+        raise
 
 
 def keep(run: Run) -> Outcome:

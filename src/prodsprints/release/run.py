@@ -41,7 +41,7 @@ class Run:
     """What a step's body gets: the release, where it goes, and a voice.
 
     `worker` and `fencing_token` are the lease under which everything here happens; a body that writes anywhere passes
-    the token on. `workspace` is this release's scratch directory.
+    the token on. `leave` ends the worker that can no longer hold it. `workspace` is this release's scratch directory.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Run:
         environment: Environment,
         worker: str,
         fencing_token: int,
+        leave: Callable[[ProdSprintsError], None],
     ) -> None:
         self.db = db
         self.settings = settings
@@ -62,6 +63,7 @@ class Run:
         self.environment = environment
         self.worker = worker
         self.fencing_token = fencing_token
+        self.leave = leave
         self.workspace = settings.home / "work" / release.id.hex
         self.redactor = Redactor()
         self._log = events.EventLog(db, release, self.redactor)
@@ -70,7 +72,8 @@ class Run:
     def step(self, position: int, name: str, body: Callable[[Run], Outcome]) -> Outcome:
         """Run one step under the lease, unless an earlier attempt finished it already; every error becomes an outcome.
 
-        Raises FencedError, and only that, when the lease has another owner: then nothing more may be written.
+        Raises FencedError when the lease has another owner: then nothing more may be written; and
+        DatabaseUnavailableError when nothing more can be.
         """
         if not steps.begin(
             self.db, self._held, position=position, name=name, lines=self._log.adding(name, "began", "begins")

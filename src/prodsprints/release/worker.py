@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from uuid import UUID
 
 from dbos import DBOS
@@ -36,20 +35,18 @@ _MOST_AT_ONCE = 4
 class Worker:
     """One worker process. Any number may run against one PostgreSQL; each serves the releases of its own node.
 
-    `on_fenced` ends the process: a worker whose work has another owner must not write another line.
+    It ends itself when its work has another owner, since it must not write another line, and when its database is away
+    for longer than its patience: the next worker goes on where the release stands.
     """
 
-    def __init__(
-        self, settings: Settings, address: Address, target: Target, *, on_fenced: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, address: Address, target: Target) -> None:
         self.id = f"{settings.node}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
         self._target = target
-        self._on_fenced = on_fenced or _leave
         self._db = Database(address, max_connections=12, patience_seconds=_PATIENCE_SECONDS)
         self._engine = Engine(address, worker=self.id, queue=f"taken-over:{settings.node}")
         self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
-        self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=self._on_fenced)
+        self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=_end)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dispatch", daemon=True)
         self._running: set[UUID] = set()
@@ -144,13 +141,13 @@ class Worker:
                 environment=environment,
                 worker=self.id,
                 fencing_token=token,
+                leave=_leave,
             )
             status = workflow.release(run) if release.kind == "release" else workflow.go_back(run)
             dispatch.let_go(self._db, tenant_id, resource=environment.lease, worker=self.id, fencing_token=token)
             return status
-        except FencedError as error:
-            _log.error("%s", error)
-            self._on_fenced()
+        except (FencedError, DatabaseUnavailableError) as error:
+            _leave(error)
             raise
         except Exception:
             # What went wrong inside a step is its outcome; this is outside of them, and must not leave a lock behind.
@@ -199,6 +196,11 @@ def serve(settings: Settings, address: Address) -> None:
     worker.stop()
 
 
-def _leave() -> None:
+def _leave(error: ProdSprintsError) -> None:
+    _log.error("%s This worker ends; another one carries on.", error)
+    _end()
+
+
+def _end() -> None:
     """End this process at once, without unwinding: what would still be written has another author now."""
     os._exit(75)

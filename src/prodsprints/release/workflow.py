@@ -11,6 +11,7 @@ from dbos import DBOS, StepOptions
 from prodsprints.release import prepare, records, rollout
 from prodsprints.release.records import Status
 from prodsprints.release.run import Outcome, Run
+from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 
 
 def release(run: Run) -> Status:
@@ -80,10 +81,18 @@ def record(run: Run, status: Status, outcome: Outcome, *, serves: bool) -> Statu
 
 
 def perform(run: Run, name: str, body: Callable[[Run], Outcome]) -> Outcome:
-    """One step, durable twice: in our record, which people read, and in the engine's, which resumes from it."""
+    """One step, durable twice: in our record, which people read, and in the engine's, which resumes from it.
+
+    A worker that lost its lease or its database ends within the step: the engine would keep the error as the step's
+    result, and whoever goes on with the release would be given it.
+    """
 
     def step() -> dict[str, Any]:
-        outcome = run.step(_POSITIONS[name], name, body)
+        try:
+            outcome = run.step(_POSITIONS[name], name, body)
+        except (FencedError, DatabaseUnavailableError) as error:
+            run.leave(error)
+            raise
         return {"status": outcome.status, "summary": outcome.summary, "detail": outcome.detail}
 
     return Outcome(**DBOS.run_step(StepOptions(name=name), step))

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from prodsprints.store.address import Address
-from prodsprints.store.errors import DatabaseUnavailableError
+from prodsprints.store.errors import DatabaseUnavailableError, reason
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class Database:
                 raise
             raise DatabaseUnavailableError(
                 f"PostgreSQL at {self.address} does not answer.",
-                why=type(error).__name__ + ".",
+                why="No connection came about in time." if isinstance(error, PoolTimeout) else f"{reason(error)}.",
                 next_step="If it is the embedded one, `prodsprints up` restarts it by itself; else check that it runs.",
             ) from error
 
