@@ -67,6 +67,14 @@ def test_init_never_overwrites_unless_told_to(repository: Path, type_: Callable[
     assert type_("init", str(repository), "--force").code == ExitCode.DONE
 
 
+def test_init_can_replace_a_configuration_that_does_not_even_read(
+    repository: Path, type_: Callable[..., object]
+) -> None:
+    (repository / "prodsprints.yaml").write_text("helth: /\n")
+    assert type_("init", str(repository), "--force").code == 0
+    assert type_("config", "show", str(repository)).code == 0
+
+
 def test_init_writes_nothing_for_what_cannot_be_released(tmp_path: Path, type_: Callable[..., object]) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     assert type_("init", str(tmp_path)).code == ExitCode.REFUSED

@@ -139,3 +139,29 @@ def test_another_program_on_that_port_is_recognised(platform: Any, type_: Callab
     typed = type_("status")
     assert typed.code == ExitCode.FAILED
     assert "not as ProdSprints would" in typed.err
+
+
+def test_the_status_of_what_there_is_not_names_what_there_is(platform: Any, type_: Callable[..., Any]) -> None:
+    typed = type_("status", "--project", "ap")
+    assert typed.code == ExitCode.USAGE
+    assert "app/production" in typed.err
+
+
+@pytest.mark.parametrize("token", ["two words", "t\N{LATIN SMALL LETTER O WITH DIAERESIS}ken", "bell\a"])
+def test_what_is_no_token_is_refused_before_it_is_sent(
+    token: str, platform: Any, type_: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRODSPRINTS_TOKEN", token)
+    typed = type_("status")
+    assert typed.code == ExitCode.FAILED
+    assert "PRODSPRINTS_TOKEN holds is no token" in typed.err
+    assert token not in typed.err
+
+
+def test_without_a_token_another_tenant_is_not_shown_the_default_one(
+    platform: Any, type_: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRODSPRINTS_TOKEN", raising=False)
+    typed = type_("status", "--tenant", "other")
+    assert typed.code == ExitCode.FAILED
+    assert "no token for the tenant 'other'" in typed.err

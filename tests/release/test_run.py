@@ -280,7 +280,7 @@ def test_a_second_rollback_goes_further_back_and_never_forward_again(run: Run, d
             commit="a" * 40, label=label, digest=f"sha256:{label[1:] * 64}", requested_by="somebody",
             options={"of": str(of.id)} if of else {},
         )  # fmt: skip
-        records.finish(database, release, status="released", reason="", figures={}, serves=True)
+        records.finish(database, release, status="released", reason="", figures={}, serves=True, fencing_token=None)
         return release
 
     def goes_back_to() -> str | None:
@@ -307,7 +307,7 @@ def test_a_flood_of_output_leaves_a_bounded_log_with_both_its_ends(run: Run) -> 
         return Outcome("done", "Done.")
 
     run.step(2, "tests", floods)
-    said = [event.message for event in records.events(run.db, run.release.tenant_id, run.release.id, limit=9_999)]
+    said = [event.message for event in progress.events(run.db, run.release.tenant_id, run.release.id, limit=9_999)]
     assert len(said) < 2_200
     assert {"line 0", "line 4999"} < set(said)
     assert "… 2,900 lines left out" in said

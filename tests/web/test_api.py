@@ -112,6 +112,8 @@ def test_an_invalid_request_is_answered_with_the_places_that_are_wrong_and_witho
         422,
         "web/invalid-request",
     )
+    malformed = writer.post("/v1/releases", content=b"{bad", headers={"Content-Type": "application/json"})
+    assert "not JSON at character 1" in refused(malformed, 422, "web/invalid-request")["detail"]
     refused(writer.get("/v1/releases/not-an-id"), 422, "web/invalid-request")
     refused(writer.get("/v1/releases", params={"limit": 0}), 422, "web/invalid-request")
     refused(writer.get("/v1/releases", params={"cursor": "???"}), 422, "web/invalid-request")

@@ -64,6 +64,7 @@ def test_a_wrong_token_is_refused_also_where_reading_is_free(client: httpx.Clien
     assert answer.status_code == 401
     assert answer.json()["code"] == "web/login-required"
     assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert "redacted" not in answer.json()["next_step"], "our own words are no secret"
 
 
 def test_whatever_changes_something_needs_to_know_who_asks(client: httpx.Client, day: Day) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -24,6 +26,8 @@ _STREAM_PATIENCE_SECONDS = 120.0
 _STREAM_SILENCE_SECONDS = 40.0
 _STEADY_SECONDS = 5.0
 _RETRY_SECONDS = 0.25
+
+_TOKEN = re.compile(r"[!-~]*")
 
 Json = dict[str, Any]
 
@@ -55,11 +59,7 @@ class Platform:
     def post(self, path: str, body: Json | None = None) -> Json:
         """The answer to a POST below /v1. Raises MissingTokenError, NothingRunsError, NotRunningError, ApiError."""
         if not self._token:
-            raise MissingTokenError(
-                f"There is no token for the tenant {self._tenant!r} on this machine.",
-                why=f"{token_file(self.settings, self._tenant)} is not there or may not be read.",
-                next_step="`prodsprints up` writes it; or set PRODSPRINTS_TOKEN.",
-            )
+            raise self._without_token()
         answer: Json = self._request("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid4())})
         return answer
 
@@ -147,12 +147,31 @@ class Platform:
 
     @cached_property
     def _token(self) -> str:
-        if os.environ.get("PRODSPRINTS_TOKEN"):
-            return os.environ["PRODSPRINTS_TOKEN"]
-        try:
-            return token_file(self.settings, self._tenant).read_text().strip()
-        except OSError:
-            return ""
+        """The tenant's token; empty where there is none, with which the default tenant can still be read."""
+        source, token = "PRODSPRINTS_TOKEN", os.environ.get("PRODSPRINTS_TOKEN", "")
+        if not token:
+            file = token_file(self.settings, self._tenant)
+            with contextlib.suppress(OSError):
+                source, token = str(file), file.read_text(errors="replace").strip()
+        if not token and self._tenant != "default":
+            raise self._without_token()
+        if not _TOKEN.fullmatch(token):
+            raise MissingTokenError(
+                f"What {source} holds is no token.",
+                why="A token is one word of printable ASCII characters.",
+                next_step="Set it to a token, or to nothing."
+                if source == "PRODSPRINTS_TOKEN"
+                else "Start `prodsprints up` again: it replaces what is no token of its database.",
+            )
+        return token
+
+    def _without_token(self) -> MissingTokenError:
+        made = "`prodsprints up` writes it; or set" if self._tenant == "default" else "Ask its owner for one, and set"
+        return MissingTokenError(
+            f"There is no token for the tenant {self._tenant!r} on this machine.",
+            why=f"{token_file(self.settings, self._tenant)} is not there or may not be read.",
+            next_step=f"{made} PRODSPRINTS_TOKEN.",
+        )
 
     def _nobody(self) -> NotRunningError:
         return NotRunningError(

@@ -90,6 +90,7 @@ def image(run: Run) -> Outcome:
             layout=_layout(run),
             cache=_cache(run),
             on_line=output.line,
+            pulse=output.pulse,
         )
     records.set_digest(run.db, run.release, made.digest)
     return Outcome("done", f"Image {made.digest[:19]}…", {"digest": made.digest})

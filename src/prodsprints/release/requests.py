@@ -122,9 +122,11 @@ def committed_config(found: source.Source) -> config.Config:
 def _name(kind: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a {kind}.",
+            f"{name!r} cannot be the name of {'an' if kind == 'environment' else 'a'} {kind}.",
             why="Names are up to 40 lower-case letters, digits and hyphens.",
-            next_step="Give another with --env." if kind == "environment" else f"Set `name:` in {CONFIG_FILE}.",
+            next_step="Give another with --env."
+            if kind == "environment"
+            else f"Give another with --project, or as `name:` in {CONFIG_FILE}.",
         )
     return name
 

@@ -75,8 +75,8 @@ def _known(request: Request, here: Site) -> Caller | None:
 
 
 _HOW = (
-    "Programs send `Authorization: Bearer` with the token in <home>/secrets/api-token;"
-    " people log in with a link made by POST /v1/login-links."
+    "Programs send the one in <home>/secrets/api-token as a bearer token, or PRODSPRINTS_TOKEN names another;"
+    " people log in with the link that `prodsprints login` makes."
 )
 
 # Both schemes only describe themselves in the OpenAPI document; `reading` and `changing` decide.

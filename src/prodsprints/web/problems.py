@@ -50,7 +50,7 @@ def respond(members: Mapping[str, Any]) -> JSONResponse:
 
 def from_validation(error: RequestValidationError) -> dict[str, Any]:
     """A problem that names each wrong part of the request by JSON pointer, and repeats none of its values."""
-    errors = [{"pointer": _pointer(entry["loc"]), "detail": entry["msg"]} for entry in error.errors()]
+    errors = [_named(entry) for entry in error.errors()]
     first = errors[0] if errors else {"pointer": "", "detail": "It is not readable."}
     return problem(
         InvalidRequestError(
@@ -73,6 +73,12 @@ def from_http(error: HTTPException, *, method: str, path: str) -> ProdSprintsErr
     if error.status_code == 413:
         return BodyTooLargeError("The request's body is too large.", next_step="Send at most 64 KiB.")
     return HttpError(f"{error.detail}.", next_step="Correct the request; /v1/openapi.json describes each address.")
+
+
+def _named(entry: Mapping[str, Any]) -> dict[str, str]:
+    if entry["type"] == "json_invalid":  # its place is a character's, and nothing that a pointer could name
+        return {"pointer": "", "detail": f"It is not JSON at character {entry['loc'][-1]}"}
+    return {"pointer": _pointer(entry["loc"]), "detail": entry["msg"]}
 
 
 def _pointer(location: Sequence[int | str]) -> str:

@@ -48,7 +48,7 @@ def ensure_api_token(db: Database, settings: Settings, tenant_id: UUID, *, actor
     """Have a token for this machine's command line in `<home>/secrets/api-token`; one that is still good stays."""
     path = settings.home / "secrets" / "api-token"
     with suppress(FileNotFoundError):
-        if look_up(db, path.read_text().strip(), {"api"}, valid_for_seconds=_RENEW_SECONDS):
+        if look_up(db, path.read_text(errors="replace").strip(), {"api"}, valid_for_seconds=_RENEW_SECONDS):
             return path
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = mint(db, tenant_id, actor=actor, purpose="api", seconds=_API_SECONDS)

@@ -244,3 +244,8 @@ def test_djangos_own_tables_are_made_also_where_a_project_has_no_migrations(laid
         "requirements.txt": "django\n",
     })  # fmt: skip
     assert audit(root).application.migrate == ("python", "manage.py", "migrate", "--noinput")
+
+
+def test_an_application_that_is_not_readable_as_python_is_named(laid_out):
+    found = audit(laid_out({"requirements.txt": "flask\n", "app.py": "from flask import Flask\napp = Flask(\n"}))
+    assert "app.py could not be read as Python" in found.refusals[0].reason

@@ -39,11 +39,13 @@ def command(path: Path, environment: str | None, out: Output) -> int:
     return ExitCode.DONE if found.application is not None else ExitCode.REFUSED
 
 
-def run(path: Path, environment: str | None = None) -> Audit:
-    """The audit of the repository at `path` under its own prodsprints.yaml."""
+def run(path: Path, environment: str | None = None, *, regardless: bool = False) -> Audit:
+    """The audit of the repository at `path` under its own prodsprints.yaml, or `regardless` of what that says."""
     from prodsprints.release import config
     from prodsprints.release.audit import audit
 
+    if regardless:
+        return audit(path)
     return audit(path, config.load(path / "prodsprints.yaml").for_environment(environment))
 
 

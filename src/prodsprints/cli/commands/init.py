@@ -33,7 +33,7 @@ def command(path: Path, force: bool, out: Output) -> int:
         raise WouldOverwriteError(
             f"{target} is there already.", next_step="Look at it with `prodsprints config show`; --force replaces it."
         )
-    found = audit.run(path)
+    found = audit.run(path, regardless=force)
     if found.application is None:
         if not out.json:
             for part in audit.rendered(found):

@@ -25,12 +25,10 @@ def command(environment: str | None, project: str | None, platform: Platform, ou
     \b
     Example: prodsprints status --env production --json
     """
+    from prodsprints.cli.choosing import fitting
+
     health = platform.get("/health")
-    environments = [
-        entry
-        for entry in platform.environments()
-        if (environment is None or entry["name"] == environment) and (project is None or entry["project"] == project)
-    ]
+    environments = fitting(platform.environments(), project=project, name=environment)
     shown = {entry["id"] for entry in environments}
     releases = [entry for entry in platform.releases(limit=50) if entry["environment_id"] in shown][:_RECENT]
     out.line("health", health)

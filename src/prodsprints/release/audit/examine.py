@@ -150,17 +150,17 @@ def _nothing_serves(evidence: _Evidence) -> Refusal:
             module.file,
             line,
         )
+    broken = [name for name, reason in evidence.files.unreadable.items() if name.endswith(".py") and "Python" in reason]
+    also = f" ({broken[0]} could not be read as Python)" if broken else ""
     for name in ("fastapi", "starlette", "flask", "django"):
         if found := evidence.packages.find(name):
             return Refusal(
                 "app",
-                f"It depends on {name}, but no application object was found.",
+                f"It depends on {name}, but no application object was found{also}.",
                 "Say how it is started: `web` in prodsprints.yaml, or a Procfile with a `web:` line.",
                 found.file,
                 found.line,
             )
-    broken = [name for name, reason in evidence.files.unreadable.items() if name.endswith(".py") and "Python" in reason]
-    also = f" ({broken[0]} could not be read as Python)" if broken else ""
     return Refusal(
         "web",
         f"Nothing here serves the web: no FastAPI, Starlette, Flask or Django application was found{also}.",

@@ -46,7 +46,7 @@ def check(
         shutil.copytree(tree, copy, symlinks=True)
         for name in ("home", "tmp"):
             (work / name).mkdir()
-    runtime = environment_for_tests(copy, application, cache=cache, work=work, on_line=on_line)
+    runtime = environment_for_tests(copy, application, cache=cache, work=work, on_line=on_line, pulse=pulse)
     user = users.unprivileged(f"tests:{application.name}")
     writable = (copy, work / "home", work / "tmp")
     for directory in writable:

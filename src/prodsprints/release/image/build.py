@@ -46,6 +46,7 @@ def build(
     layout: Path,
     cache: Path,
     on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
 ) -> Image:
     """Make the image of `application` from the exported `tree`, and list it in `layout`.
 
@@ -59,7 +60,13 @@ def build(
     dependencies = collect(tree, application.dependencies, application.extra_packages)
     if not dependencies.empty:
         installed = install(
-            dependencies, tree=tree, interpreter=interpreter, cache=cache, name=application.name, on_line=on_line
+            dependencies,
+            tree=tree,
+            interpreter=interpreter,
+            cache=cache,
+            name=application.name,
+            on_line=on_line,
+            pulse=pulse,
         )
         layers.append(_dependency_layer(store, installed))
     layers.append(_tree_layer(store, tree, int(source.commit_time.timestamp())))

@@ -54,7 +54,13 @@ def runtime_environment(rootfs: Path, command: Sequence[str] = ()) -> Runtime:
 
 
 def environment_for_tests(
-    tree: Path, application: Application, *, cache: Path, work: Path, on_line: Callable[[str], None]
+    tree: Path,
+    application: Application,
+    *,
+    cache: Path,
+    work: Path,
+    on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
 ) -> Runtime:
     """How to run the tests of `tree`: the packages of its image and, in the same versions, those for its tests.
 
@@ -62,7 +68,13 @@ def environment_for_tests(
     """
     interpreter = find(application.requires_python)
     installed = partial(
-        install, tree=tree, interpreter=interpreter, cache=cache, name=application.name, on_line=on_line
+        install,
+        tree=tree,
+        interpreter=interpreter,
+        cache=cache,
+        name=application.name,
+        on_line=on_line,
+        pulse=pulse,
     )
     released = collect(tree, application.dependencies, application.extra_packages)
     found: list[Path] = [] if released.empty else [installed(released)]

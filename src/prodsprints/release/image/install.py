@@ -61,6 +61,7 @@ def install(
     cache: Path,
     name: str,
     on_line: Callable[[str], None],
+    pulse: Callable[[], None] = lambda: None,
 ) -> Path:
     """The directory that holds `site-packages/`, `bin/` and `archives.json` for `dependencies`.
 
@@ -78,7 +79,7 @@ def install(
             return installed
         work = Path(tempfile.mkdtemp(dir=store, prefix=f".{key[:12]}."))
         try:
-            _Build(work, dependencies, interpreter, name, on_line).run(tree)
+            _Build(work, dependencies, interpreter, name, on_line, pulse).run(tree)
             (work / "installed").rename(installed)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -95,6 +96,7 @@ class _Build:
         interpreter: Interpreter,
         name: str,
         on_line: Callable[[str], None],
+        pulse: Callable[[], None],
     ) -> None:
         self.work = work
         self.dependencies = dependencies
@@ -104,6 +106,7 @@ class _Build:
         self.index: PackageIndex = package_index()
         redactor = Redactor(self.index.secrets)
         self.on_line = lambda line: on_line(redactor.text(line))
+        self.pulse = pulse
 
     def run(self, tree: Path) -> None:
         self._lay_out(tree)
@@ -169,6 +172,7 @@ class _Build:
             ),
             timeout_seconds=_TIMEOUT_SECONDS,
             on_line=self.on_line,
+            pulse=self.pulse,
         )
         if done.timed_out or done.exit_code != 0:
             raise self._failure(done)
