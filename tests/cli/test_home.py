@@ -55,6 +55,17 @@ def test_a_full_disk_is_said_before_anything_starts(open_home: Path, monkeypatch
         prepare(settings_for(open_home))
 
 
+def test_what_served_comes_back_on_a_disk_that_is_too_full_for_a_new_home(
+    open_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 100 * 1024**2))
+    with pytest.raises(HomeUnusableError, match="100 MB left"):
+        prepare(settings_for(open_home))
+    (open_home / "nodes").mkdir()
+    prepare(settings_for(open_home))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's applications have other users")
 def test_root_cannot_use_a_home_that_other_users_cannot_pass(tmp_path: Path) -> None:
     closed = tmp_path / "closed"

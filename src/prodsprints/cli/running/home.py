@@ -14,7 +14,8 @@ from prodsprints.cli.platform import address_file
 from prodsprints.kernel import files
 from prodsprints.kernel.settings import Settings
 
-_NEEDED_BYTES = 300 * 1024**2
+_NEEDED_AT_FIRST_BYTES = 300 * 1024**2
+_NEEDED_TO_GO_ON_BYTES = 32 * 1024**2  # what served must come back on a disk that is nearly full
 _ELSEWHERE = "or set PRODSPRINTS_HOME to another directory"
 
 
@@ -73,10 +74,11 @@ def prepare(settings: Settings) -> None:
     if root:
         _refuse_closed_parent(home)
     free = shutil.disk_usage(home).free
-    if free < _NEEDED_BYTES:
+    needed = _NEEDED_TO_GO_ON_BYTES if (home / "nodes").exists() else _NEEDED_AT_FIRST_BYTES
+    if free < needed:
         raise HomeUnusableError(
             f"The disk below {home} has {free // 1024**2} MB left.",
-            why=f"PostgreSQL, images and logs need at least {_NEEDED_BYTES // 1024**2} MB.",
+            why=f"PostgreSQL, images and logs need at least {needed // 1024**2} MB.",
             next_step=f"Make room, {_ELSEWHERE}.",
         )
 
