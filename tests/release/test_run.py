@@ -14,6 +14,7 @@ from prodsprints.release.output import Output
 from prodsprints.release.records import Release
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.targets.local import LocalTarget
+from prodsprints.release.verdict import Tick
 from prodsprints.store.database import Database
 from prodsprints.store.errors import FencedError
 
@@ -164,6 +165,16 @@ def test_a_worker_that_lost_its_lease_adds_no_line_to_the_log(
     second.say("in its place")
     second.flush()
     assert [event.message for event in progress.events(database, tenant, run.release.id)] == ["in its place"]
+
+
+def test_a_worker_that_lost_its_lease_adds_no_evidence(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    second = take_over(make_run, database, tenant)
+    late, its_own = Tick(1.0, 5, 10, 0, 10, 9), Tick(1.1, 5, 10, 0, 10, 0)
+    for worker, tick in ((run, late), (second, its_own)):
+        progress.add_tick(database, tenant, run.release.id, 0, tick, fencing_token=worker.fencing_token)
+    assert progress.ticks(database, tenant, run.release.id) == [its_own]
 
 
 def test_a_worker_that_lost_its_lease_cannot_say_how_the_release_ended(
