@@ -287,10 +287,17 @@ def test_a_repeated_request_queues_nothing_new(run: Run, database: Database) -> 
 def test_a_second_rollback_goes_further_back_and_never_forward_again(run: Run, database: Database) -> None:
     def kept(label: str, of: Release | None = None) -> Release:
         release = records.add(
-            database, run.environment, id=uuid4(), kind="rollback" if of else "release", repository="/srv/shop",
-            commit="a" * 40, label=label, digest=f"sha256:{label[1:] * 64}", requested_by="somebody",
+            database,
+            run.environment,
+            id=uuid4(),
+            kind="rollback" if of else "release",
+            repository="/srv/shop",
+            commit="a" * 40,
+            label=label,
+            digest=f"sha256:{label[1:] * 64}",
+            requested_by="somebody",
             options={"of": str(of.id)} if of else {},
-        )  # fmt: skip
+        )
         records.finish(database, release, status="released", reason="", figures={}, serves=True, fencing_token=None)
         return release
 
