@@ -14,6 +14,7 @@ from prodsprints.release.output import Output
 from prodsprints.release.records import Release
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.targets.local import LocalTarget
+from prodsprints.release.verdict import Tick
 from prodsprints.store.database import Database
 from prodsprints.store.errors import FencedError
 
@@ -166,6 +167,16 @@ def test_a_worker_that_lost_its_lease_adds_no_line_to_the_log(
     assert [event.message for event in progress.events(database, tenant, run.release.id)] == ["in its place"]
 
 
+def test_a_worker_that_lost_its_lease_adds_no_evidence(
+    run: Run, make_run: MakeRun, database: Database, tenant: UUID
+) -> None:
+    second = take_over(make_run, database, tenant)
+    late, its_own = Tick(1.0, 5, 10, 0, 10, 9), Tick(1.1, 5, 10, 0, 10, 0)
+    for worker, tick in ((run, late), (second, its_own)):
+        progress.add_tick(database, tenant, run.release.id, 0, tick, fencing_token=worker.fencing_token)
+    assert progress.ticks(database, tenant, run.release.id) == [its_own]
+
+
 def test_a_worker_that_lost_its_lease_cannot_say_how_the_release_ended(
     run: Run, make_run: MakeRun, database: Database, tenant: UUID
 ) -> None:
@@ -276,10 +287,17 @@ def test_a_repeated_request_queues_nothing_new(run: Run, database: Database) -> 
 def test_a_second_rollback_goes_further_back_and_never_forward_again(run: Run, database: Database) -> None:
     def kept(label: str, of: Release | None = None) -> Release:
         release = records.add(
-            database, run.environment, id=uuid4(), kind="rollback" if of else "release", repository="/srv/shop",
-            commit="a" * 40, label=label, digest=f"sha256:{label[1:] * 64}", requested_by="somebody",
+            database,
+            run.environment,
+            id=uuid4(),
+            kind="rollback" if of else "release",
+            repository="/srv/shop",
+            commit="a" * 40,
+            label=label,
+            digest=f"sha256:{label[1:] * 64}",
+            requested_by="somebody",
             options={"of": str(of.id)} if of else {},
-        )  # fmt: skip
+        )
         records.finish(database, release, status="released", reason="", figures={}, serves=True, fencing_token=None)
         return release
 

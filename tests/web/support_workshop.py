@@ -110,7 +110,7 @@ class Workshop:
             canary = max(1, round(320 * weight / 100))
             errors = sum(source.random() < error_rate for _ in range(canary))
             tick = Tick(float(second), weight, 320 - canary, int(source.random() < 0.06), canary, errors)
-            progress.add_tick(self.db, self.tenant, release.id, second, tick)
+            progress.add_tick(self.db, self.tenant, release.id, second, tick, fencing_token=None)
             if judge.look(tick).decision == "reject":
                 break
         figures = judge.verdict.as_json()

@@ -149,6 +149,19 @@ async def test_open_to_the_network_reading_needs_a_login_too(
 
 
 @pytest.mark.anyio
+async def test_open_to_the_network_another_machines_page_is_foreign(
+    settings: Settings, database: Database, tenant: UUID, tenant_name: str
+) -> None:
+    app = create_app(replace(settings, host="0.0.0.0"), database, reader_tenant=tenant_name)  # noqa: S104
+    session = tokens.mint(database, tenant, actor="ada", purpose="session", seconds=60).value
+    async with at(app, "http://10.1.2.3:8900") as client:
+        client.cookies.set(SESSION_COOKIE, session)
+        for origin, status in (("http://10.6.6.6:8900", 403), ("http://10.1.2.3:8900", 404)):
+            answer = await client.post(f"/v1/releases/{uuid4()}/abort", headers={"Origin": origin})
+            assert answer.status_code == status, answer.text
+
+
+@pytest.mark.anyio
 async def test_a_defect_is_answered_with_an_id_that_the_log_explains_without_secrets(
     settings: Settings, database: Database, tenant_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,12 +50,3 @@ def test_a_configured_name_is_ours() -> None:
 
 def test_a_server_on_the_usual_port_is_named_without_it() -> None:
     assert Hosts(replace(_LOOPBACK, port=80)).allows("localhost")
-
-
-@pytest.mark.parametrize(
-    "origin",
-    ["null", "", "http://evil.example:8900", "http://127.0.0.1:8901", "file://127.0.0.1:8900", "127.0.0.1:8900"],
-)
-def test_only_our_own_pages_are_an_origin_of_ours(origin: str) -> None:
-    assert Hosts(_LOOPBACK).allows_origin("http://127.0.0.1:8900")
-    assert not Hosts(_LOOPBACK).allows_origin(origin)

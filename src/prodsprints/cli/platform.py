@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from prodsprints.cli.choosing import choose
 from prodsprints.cli.errors import ApiError, MissingTokenError, NothingRunsError, NotRunningError
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
@@ -66,6 +67,10 @@ class Platform:
     def environments(self) -> list[Json]:
         """Every environment of the tenant."""
         return list(_items(self.get("/environments")))
+
+    def environment(self, *, project: str | None, name: str | None) -> Json:
+        """The one environment that is meant in this directory. Raises NoSuchEnvironmentError."""
+        return choose(self.environments(), project=project, directory=Path.cwd(), name=name)
 
     def releases(self, *, environment_id: str | None = None, limit: int = 20) -> list[Json]:
         """The newest releases first."""

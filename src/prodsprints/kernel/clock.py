@@ -1,8 +1,7 @@
-"""Time: wall time is UTC and aware, durations are measured on the monotonic clock."""
+"""Wall time, in UTC and aware; durations are measured with `time.monotonic()`, which never goes backwards."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 
@@ -19,8 +18,3 @@ def iso(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place here: pass an aware one")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def monotonic() -> float:
-    """Seconds on a clock that never goes backwards; only differences mean anything."""
-    return time.monotonic()

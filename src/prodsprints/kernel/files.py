@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic replacement, for state that must survive a kill at any moment."""
+"""Files that are whole or not there, in places that those who need them can reach."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = Tr
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def closed_to_others(path: Path) -> Path | None:
+    """The first of `path` and the directories above it that not everybody may pass; None if all of them are open."""
+    return next((place for place in (path, *path.parents) if not place.stat().st_mode & 0o001), None)

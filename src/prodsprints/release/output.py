@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from types import TracebackType
 
-from prodsprints.kernel import clock
 from prodsprints.release.run import Run
 
 _FIRST_LINES, _LAST_LINES = 2_000, 100
@@ -22,7 +22,7 @@ class Output:
         self._run = run
         self._count = 0
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
-        self._pulsed = clock.monotonic()
+        self._pulsed = time.monotonic()
 
     def __enter__(self) -> Output:
         return self
@@ -47,7 +47,7 @@ class Output:
 
     def pulse(self) -> None:
         """Make visible what was said, and hear whether to go on; does its work at most twice a second."""
-        if clock.monotonic() - self._pulsed >= _PULSE_SECONDS:
+        if time.monotonic() - self._pulsed >= _PULSE_SECONDS:
             self._run.flush()
             self._run.check()
-            self._pulsed = clock.monotonic()
+            self._pulsed = time.monotonic()

@@ -22,7 +22,7 @@ from prodsprints.release.image.build import Image, build
 from prodsprints.release.image.environment import Runtime, runtime_environment
 from prodsprints.release.image.unpack import unpack
 from prodsprints.release.output import Output
-from prodsprints.release.requests import CONFIG_FILE, committed_config
+from prodsprints.release.requests import committed_config
 from prodsprints.release.run import Outcome, Run
 from prodsprints.release.source import Source
 from prodsprints.release.targets import Workload
@@ -53,7 +53,7 @@ def audit(run: Run) -> Outcome:
         first = found.refusals[0] if found.refusals else None
         raise CannotReleaseError(
             first.reason if first else "The audit found no web application.",
-            next_step=first.next_step if first else f"Name its command as `web:` in {CONFIG_FILE}.",
+            next_step=first.next_step if first else f"Name its command as `web:` in {config.FILE_NAME}.",
         )
     app = found.application
     summary = f"{app.framework}: {' '.join(app.web)}; {len(found.findings)} findings"
@@ -223,7 +223,7 @@ def _source(run: Run) -> Source:
 
 
 def _settings(run: Run) -> ReleaseConfig:
-    file = run.tree() / CONFIG_FILE
+    file = run.tree() / config.FILE_NAME
     whole = config.load(file) if file.exists() else committed_config(_source(run))
     return whole.for_environment(run.environment.name)
 

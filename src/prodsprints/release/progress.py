@@ -96,17 +96,19 @@ def ticks(db: Database, tenant_id: UUID, release_id: UUID) -> list[Tick]:
 
 
 @patient
-def add_tick(db: Database, tenant_id: UUID, release_id: UUID, number: int, tick: Tick) -> None:
-    """Keep one tick; a repeated call with the same number changes nothing."""
+def add_tick(
+    db: Database, tenant_id: UUID, release_id: UUID, number: int, tick: Tick, *, fencing_token: int | None
+) -> None:
+    """Keep one tick; a repeated call with the same number changes nothing, and neither does an overtaken worker."""
     with db.tenant(tenant_id) as connection:
         connection.execute(
             """
             insert into release_ticks
               (release_id, tick, at, weight, stable_requests, stable_errors, canary_requests, canary_errors)
-            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
+            select id, %s, %s, %s, %s, %s, %s, %s from releases
+            where id = %s and fencing_token is not distinct from %s on conflict do nothing
             """,
             [
-                release_id,
                 number,
                 tick.at,
                 tick.weight,
@@ -114,5 +116,7 @@ def add_tick(db: Database, tenant_id: UUID, release_id: UUID, number: int, tick:
                 tick.stable_errors,
                 tick.canary_requests,
                 tick.canary_errors,
+                release_id,
+                fencing_token,
             ],
         )

@@ -15,7 +15,6 @@ from prodsprints.store.database import Database
 from prodsprints.store.errors import LeaseHeldError
 from prodsprints.store.leases import Lease
 
-CONFIG_FILE = "prodsprints.yaml"
 DEFAULT_ENVIRONMENT = "production"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _STRATEGIES = ("canary", "direct")
@@ -115,8 +114,8 @@ def unlock(db: Database, environment: Environment, *, force: bool) -> Lease | No
 def committed_config(found: source.Source) -> config.Config:
     """`prodsprints.yaml` as the commit has it; defaults where it has none."""
     repository = git.find(found.path)
-    answer = git.ask(repository, "cat-file", "blob", f"{found.commit}:{CONFIG_FILE}")
-    return config.parse(answer.output if answer.ok else b"version: 1\n", name=CONFIG_FILE)
+    answer = git.ask(repository, "cat-file", "blob", f"{found.commit}:{config.FILE_NAME}")
+    return config.parse(answer.output if answer.ok else b"version: 1\n", name=config.FILE_NAME)
 
 
 def _name(kind: str, name: str) -> str:
@@ -126,7 +125,7 @@ def _name(kind: str, name: str) -> str:
             why="Names are up to 40 lower-case letters, digits and hyphens.",
             next_step="Give another with --env."
             if kind == "environment"
-            else f"Give another with --project, or as `name:` in {CONFIG_FILE}.",
+            else f"Give another with --project, or as `name:` in {config.FILE_NAME}.",
         )
     return name
 

@@ -147,7 +147,14 @@ class _Canary:
             before = now
             verdict = self._judge.look(tick)
             ended = self._ended(verdict, broken, time.monotonic() - began)
-            progress.add_tick(self._run.db, self._run.release.tenant_id, self._run.release.id, len(self._ticks), tick)
+            progress.add_tick(
+                self._run.db,
+                self._run.release.tenant_id,
+                self._run.release.id,
+                len(self._ticks),
+                tick,
+                fencing_token=self._run.fencing_token,
+            )
             self._ticks.append(tick)
             self._report(verdict, tick)
             if ended:

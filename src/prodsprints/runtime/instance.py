@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ class Instance:
         """Whether to start once more: only what a route names and what was healthy once, and not for ever."""
         if not (end.crashed and self._wanted and self._serves):
             return False
-        now = clock.monotonic()
+        now = time.monotonic()
         exhausted = len(self._crashes) == _RESTARTS and now - self._crashes[0] < _RESTARTS_WINDOW_SECONDS
         while self._crashes and now - self._crashes[0] > _RESTARTS_WINDOW_SECONDS:
             self._crashes.popleft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -157,11 +158,11 @@ class Node:
 
     async def put_route(self, environment: str, arms: Sequence[Arm], token: int) -> dict[str, Any]:
         """Divide the environment's requests; returns once Envoy does so."""
-        began = clock.monotonic()
+        began = time.monotonic()
         async with self._locks[environment]:
             self._traffic.fence(environment, token)
             version, port = await self._traffic.divide(environment, tuple(arms))
-        return {"version": version, "port": port, "confirmed_seconds": round(clock.monotonic() - began, 4)}
+        return {"version": version, "port": port, "confirmed_seconds": round(time.monotonic() - began, 4)}
 
     def get_route(self, environment: str) -> dict[str, Any]:
         """The environment's port and arms."""

@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+from prodsprints.kernel.files import closed_to_others
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime.errors import SandboxError
 
@@ -49,7 +50,7 @@ def reachable(path: Path, user: int | None) -> bool:
     """Whether `user` can enter every directory above `path` (always true for our own user)."""
     if user is None:
         return True
-    return all(parent.stat().st_mode & 0o001 for parent in (*path.parents, *path.resolve().parents))
+    return not any(map(closed_to_others, (path.parent, path.resolve().parent)))
 
 
 def _claim(entry: Path, purpose: str) -> bool:

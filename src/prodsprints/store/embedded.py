@@ -323,13 +323,13 @@ def _as_user(ids: tuple[int, int] | None) -> dict[str, Any]:
 
 
 def _refuse_unreachable(directory: Path, uid: int) -> None:
-    for parent in [directory, *directory.parents]:
-        if not parent.stat().st_mode & 0o001:
-            raise EmbeddedPostgresError(
-                f"The unprivileged user of PostgreSQL (uid {uid}) cannot pass {parent}.",
-                why="As root, PostgreSQL and released applications run under users of their own.",
-                next_step="Set PRODSPRINTS_HOME to a directory that everybody may pass, such as /var/lib/prodsprints.",
-            )
+    closed = files.closed_to_others(directory)
+    if closed is not None:
+        raise EmbeddedPostgresError(
+            f"The unprivileged user of PostgreSQL (uid {uid}) cannot pass {closed}.",
+            why="As root, PostgreSQL and released applications run under users of their own.",
+            next_step="Set PRODSPRINTS_HOME to a directory that everybody may pass, such as /var/lib/prodsprints.",
+        )
 
 
 def _environment(home: Path) -> dict[str, str]:

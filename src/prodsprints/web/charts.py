@@ -13,6 +13,7 @@ from itertools import groupby
 from math import ceil, floor, isinf, log, log10
 
 from prodsprints.release.verdict import Arm, Tick, Verdict
+from prodsprints.web import words
 
 
 def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict], *, style: bool = True) -> str:
@@ -309,10 +310,4 @@ def _short(exponent: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    if seconds < 60:
-        return f"{round(seconds, 1):g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(seconds, 1):g} s" if seconds < 60 else words.duration(seconds)

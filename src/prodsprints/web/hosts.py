@@ -35,11 +35,6 @@ class Hosts:
             return False
         return port == self._port and (name in self._names or (self._any_literal and _literal(name)))
 
-    def allows_origin(self, origin: str) -> bool:
-        """Whether `origin`, an Origin header such as `http://127.0.0.1:8900`, is one of our own pages."""
-        scheme, separator, host = origin.partition("://")
-        return bool(separator) and scheme in _DEFAULT_PORTS and self.allows(host, scheme)
-
 
 def _literal(name: str) -> bool:
     try:

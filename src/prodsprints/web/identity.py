@@ -54,7 +54,8 @@ def changing(request: Request) -> Caller:
 def refuse_foreign_origin(request: Request) -> None:
     """Raises ForeignOriginError unless the request was sent by a page of this server."""
     origin = request.headers.get("origin", "")
-    if not site(request).hosts.allows_origin(origin):
+    # The boundary has refused foreign hosts; other addresses that may be ours are still not the page's own.
+    if origin.lower() not in {f"{scheme}://{request.headers['host'].lower()}" for scheme in ("http", "https")}:
         raise ForeignOriginError(
             "The request was not sent by a page of this server.",
             why=f"Its Origin is {origin[:200]!r}." if origin else "It carries no Origin.",

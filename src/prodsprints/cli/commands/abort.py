@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from prodsprints.cli import options
@@ -22,9 +20,7 @@ def command(environment: str | None, project: str | None, platform: Platform, ou
     \b
     Example: prodsprints abort --project shop
     """
-    from prodsprints.cli.choosing import choose
-
-    chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
+    chosen = platform.environment(project=project, name=environment)
     running = platform.running_release(chosen)
     answer = platform.post(f"/releases/{running['id']}/abort")
     out.line("release", answer)

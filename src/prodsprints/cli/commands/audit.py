@@ -46,7 +46,7 @@ def run(path: Path, environment: str | None = None, *, regardless: bool = False)
 
     if regardless:
         return audit(path)
-    return audit(path, config.load(path / "prodsprints.yaml").for_environment(environment))
+    return audit(path, config.load(path / config.FILE_NAME).for_environment(environment))
 
 
 def rendered(found: Audit) -> list[RenderableType]:

@@ -40,7 +40,7 @@ def show(path: Path, environment: str | None, schema: bool, out: Output) -> None
     if schema:
         click.echo(json.dumps(config.Config.json_schema(), indent=2))
         return
-    found = config.load(path / "prodsprints.yaml" if path.is_dir() else path)
+    found = config.load(path / config.FILE_NAME if path.is_dir() else path)
     for setting in found.effective(environment):
         note = "" if setting.enforced else "accepted, not enforced yet"
         out.line("setting", {**asdict(setting), "note": note})

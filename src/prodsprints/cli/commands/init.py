@@ -28,7 +28,7 @@ def command(path: Path, force: bool, out: Output) -> int:
     from prodsprints.kernel import files
     from prodsprints.release import config
 
-    target = path / "prodsprints.yaml"
+    target = path / config.FILE_NAME
     if target.exists() and not force:
         raise WouldOverwriteError(
             f"{target} is there already.", next_step="Look at it with `prodsprints config show`; --force replaces it."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import click
 
@@ -30,9 +29,7 @@ def command(follow: bool, environment: str | None, project: str | None, platform
     \b
     Example: prodsprints logs -f --project shop
     """
-    from prodsprints.cli.choosing import choose
-
-    chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
+    chosen = platform.environment(project=project, name=environment)
     address = f"/environments/{chosen['id']}/log"
     part = platform.get(address, after=-_TAIL_BYTES)
     _show(out, part)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from prodsprints.cli import options
@@ -26,9 +24,8 @@ def command(follow: bool, environment: str | None, project: str | None, platform
     Example: prodsprints rollback --project shop --env production
     """
     from prodsprints.cli import following
-    from prodsprints.cli.choosing import choose
 
-    chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
+    chosen = platform.environment(project=project, name=environment)
     release = platform.post(f"/environments/{chosen['id']}/rollback")
     if not follow:
         out.line("release", release)

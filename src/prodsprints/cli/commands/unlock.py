@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from prodsprints.cli import options
@@ -25,9 +23,7 @@ def command(force: bool, environment: str | None, project: str | None, platform:
     \b
     Example: prodsprints unlock --project shop --force
     """
-    from prodsprints.cli.choosing import choose
-
-    chosen = choose(platform.environments(), project=project, directory=Path.cwd(), name=environment)
+    chosen = platform.environment(project=project, name=environment)
     answer = platform.post(f"/environments/{chosen['id']}/unlock", {"force": force})
     out.line("unlock", answer)
     where = f"{chosen['project']}/{chosen['name']}"

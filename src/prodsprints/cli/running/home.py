@@ -101,10 +101,10 @@ def _unusable(home: Path, error: OSError) -> HomeUnusableError:
 
 
 def _refuse_closed_parent(home: Path) -> None:
-    for directory in (home, *home.parents):
-        if not directory.stat().st_mode & 0o001:
-            raise HomeUnusableError(
-                f"Only its owner may pass {directory}.",
-                why="Run by root, PostgreSQL and the applications have users of their own, who could not reach it.",
-                next_step=f"Allow it (chmod o+x {directory}), {_ELSEWHERE}, such as /var/lib/prodsprints.",
-            )
+    closed = files.closed_to_others(home)
+    if closed is not None:
+        raise HomeUnusableError(
+            f"Only its owner may pass {closed}.",
+            why="Run by root, PostgreSQL and the applications have users of their own, who could not reach it.",
+            next_step=f"Allow it (chmod o+x {closed}), {_ELSEWHERE}, such as /var/lib/prodsprints.",
+        )

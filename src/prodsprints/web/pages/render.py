@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, Response
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
+from prodsprints.web import words
 from prodsprints.web.errors import LoginRequiredError, NotFoundError
 from prodsprints.web.identity import Caller
-from prodsprints.web.pages import words
 from prodsprints.web.problems import RETRY_AFTER_SECONDS
 
 _redactor = Redactor()

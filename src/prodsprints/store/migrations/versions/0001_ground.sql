@@ -192,7 +192,6 @@ grant update (status, worker, fencing_token, started_at) on releases to prodspri
 create policy dispatch on leases to prodsprints_dispatch using (current_user = 'prodsprints_dispatch');
 grant select, insert, update, delete on leases to prodsprints_dispatch;
 grant select, insert, update, delete on workers to prodsprints_dispatch;
-grant select on workers to prodsprints_tenant;
 
 -- The hot path of a release: each step begins and ends in one statement, which is its own transaction. The functions act
 -- as their caller, who becomes the tenant for its length. They do not wait for the disk: the engine's own record of the
