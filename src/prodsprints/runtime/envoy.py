@@ -205,7 +205,8 @@ class Envoy:
         await self._note()
         # The last one's socket: what it held ended with it, and a connection to it must not look like an answer.
         self._socket.unlink(missing_ok=True)
-        self._state.envoy = await asyncio.to_thread(self._begin)
+        # Not in a thread: whoever is cancelled while that starts a process, never learns of the process.
+        self._state.envoy = self._begin()
         await self._note()
 
     def _begin(self) -> Identity | None:
