@@ -217,6 +217,20 @@ def test_a_stale_worker_cannot_move_traffic(platform: Platform, repository: Make
         platform.node.put_route(key, [Arm(second.id.hex, "v1", 100)], first.fencing_token)
 
 
+def test_a_lock_taken_away_by_force_ends_its_release_as_aborted_and_the_old_version_serves(
+    platform: Platform, repository: MakeRepository, project: str
+) -> None:
+    top = repository("v1", app("one"))
+    platform.release(top, project=project)
+    repository("v2", app("two"))
+    second = platform.request(top, project=project)
+    eventually(lambda: "gets 25 %" in platform.log(second))
+    assert requests.unlock(platform.db, platform.environment(project), force=True)
+    platform.start_worker()  # in the place of the one that ends itself
+    assert platform.ended(second).status == "aborted", platform.log(second)
+    assert answer(platform, project) == "one"
+
+
 def overlap(one: Release, other: Release) -> bool:
     assert one.started_at and one.finished_at and other.started_at and other.finished_at
     return one.started_at < other.finished_at and other.started_at < one.finished_at

@@ -90,7 +90,7 @@ def unlock(db: Database, environment: Environment, *, force: bool) -> Lease | No
     """Take an environment's lock away; None when nobody holds it.
 
     A dead owner's lease ends by itself within seconds. With `force` a living one loses it too: its release is fenced,
-    and ends as failed where it stands. Raises LeaseHeldError without `force`.
+    and the next worker takes it up, to end it as aborted. Raises LeaseHeldError without `force`.
     """
     with db.tenant(environment.tenant_id) as connection:
         held = leases.holder(connection, environment.tenant_id, environment.lease)

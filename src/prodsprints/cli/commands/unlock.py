@@ -10,7 +10,7 @@ from prodsprints.cli.platform import Platform
 
 
 @click.command("unlock")
-@click.option("--force", is_flag=True, help="Also from a holder that is alive; its release is fenced off and fails.")
+@click.option("--force", is_flag=True, help="Also from a holder that is alive; its release is aborted.")
 @options.env
 @options.project
 @options.tenant
