@@ -20,7 +20,7 @@ test: $(VENV)/dev.stamp check ## Check and test everything
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three rounds: 24 tries
-	@PRODSPRINTS_KILL_ROUNDS=3 $(BIN)/python -m pytest tests/end_to_end/test_kills.py
+	@PRODSPRINTS_KILL_ROUNDS=3 $(BIN)/python -m pytest tests/end_to_end/test_kills.py -rP
 
 check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
 	@$(BIN)/ruff format --check .
