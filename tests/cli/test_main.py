@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ VERBS = cli.list_commands(click.Context(cli))
 HEAVY = ("pydantic", "rich", "httpx", "psycopg", "yaml", "fastapi", "sqlalchemy", "aiohttp", "dbos")
 
 
-def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = f"""
 import sys
 from prodsprints.cli.main import main
@@ -29,13 +28,8 @@ sys.argv = ["prodsprints", "--help"]
 assert main() == 0
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        times.append(time.monotonic() - began)
-        assert done.stdout.splitlines()[-1] == "[]"
-    assert min(times) < 0.3
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("verb", VERBS)
