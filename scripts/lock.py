@@ -11,7 +11,7 @@ _OPTIONS = (
     "--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:", "--no-emit-index-url",
     "--no-header", "--no-annotate", "--upgrade", "--quiet",
 )  # fmt: skip
-_RUN = ("pyproject.toml", "requirements/build.in", "--extra", "server", "--extra", "embedded")
+_RUN = ("pyproject.toml", "requirements/build.in", "--extra", "server", "--extra", "embedded", "--extra", "drills")
 
 
 def main() -> int:

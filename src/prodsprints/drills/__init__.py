@@ -1,0 +1,1 @@
+"""Experiments that break one real thing on purpose, with the control and without it."""

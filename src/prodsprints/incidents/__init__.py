@@ -1,0 +1,1 @@
+"""Risks that happened: declared, linked to what reproduces them, closed."""

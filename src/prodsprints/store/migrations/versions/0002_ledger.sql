@@ -1,0 +1,1 @@
+-- The ledger: staged statements, the log, checkpoints, people.

@@ -1,0 +1,1 @@
+-- Drills: runs, their events and journals.

@@ -1,0 +1,1 @@
+-- The register: documents, snapshots, incidents, reviews, reports, contacts.

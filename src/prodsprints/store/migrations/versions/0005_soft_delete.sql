@@ -1,0 +1,1 @@
+-- Soft delete: what a user deletes can come back whole.
