@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = Settings.from_environment()
-        ports = Ports(PortRange.parse(options.environment_ports), PortRange.parse(options.instance_ports))
+        ports = Ports(PortRange.parse(options.environment_ports), PortRange.parse(options.instance_ports).scattered())
         with _only_agent(settings):
             _raise_file_limit()
             _run(_serve(settings, ports))

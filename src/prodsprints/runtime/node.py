@@ -34,7 +34,7 @@ class Ports:
     """Which ports the node uses: for environments (stable, known to clients) and for instances."""
 
     environments: PortRange = field(default_factory=lambda: PortRange(18000, 18999))
-    instances: PortRange = field(default_factory=lambda: PortRange(20000, 28999))
+    instances: PortRange = field(default_factory=lambda: PortRange(20000, 28999).scattered())
 
 
 class Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -25,6 +26,14 @@ class PortRange:
         if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
             raise InvalidRequestError(f"{text!r} is no range of ports.", next_step="Write it as 18000-18999.")
         return PortRange(int(first), int(last))
+
+    def scattered(self) -> PortRange:
+        """The same ports, begun anywhere.
+
+        A port is free until the application binds it, a moment later: two node agents on one machine that both begin at
+        `first` would hand the same one to two applications.
+        """
+        return PortRange(self.first, self.last, random.randrange(self.last - self.first + 1))  # noqa: S311 - spreads, hides nothing
 
     def keep_or_choose(self, port: int, taken: Collection[int]) -> int:
         """`port` if it is of this range and free, else another that is not in `taken`."""
