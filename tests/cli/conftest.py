@@ -101,6 +101,16 @@ ENVIRONMENT: dict[str, Any] = {
     "current_label": "v1",
 }
 
+DELETED: dict[str, Any] = {
+    "name": "app",
+    "repository": "/srv/app",
+    "environments": ["production"],
+    "deleted_at": "2026-01-01T00:00:00Z",
+    "deleted_by": "ada",
+    "kept_until": "2026-01-31T00:00:00Z",
+    "withdrawn": True,
+}
+
 
 @dataclass
 class Double:
@@ -131,6 +141,9 @@ class Double:
                 200,
                 {"label": "v1", "text": "listening\n", "next": "i.10", "dropped_lines": 0},
             ),
+            ("GET", "/v1/projects"): (200, {"items": [DELETED], "next": None}),
+            ("DELETE", "/v1/projects/app"): (200, DELETED),
+            ("POST", "/v1/projects/app/undelete"): (202, {"project": DELETED, "releases": [RELEASE]}),
             ("POST", "/v1/login-links"): (
                 201,
                 {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},
@@ -150,6 +163,9 @@ def platform(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
                 self._stream(int(self.headers.get("Last-Event-ID", "0")))
             else:
                 self._answer("GET", None)
+
+        def do_DELETE(self) -> None:
+            self._answer("DELETE", None)
 
         def do_POST(self) -> None:
             self._answer("POST", json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}"))

@@ -165,3 +165,40 @@ def test_without_a_token_another_tenant_is_not_shown_the_default_one(
     typed = type_("status", "--tenant", "other")
     assert typed.code == ExitCode.FAILED
     assert "no token for the tenant 'other'" in typed.err
+
+
+def test_a_deletion_waits_until_nothing_answers_and_says_how_to_undo_it(
+    platform: Any, type_: Callable[..., Any]
+) -> None:
+    gone = platform.answer("DELETE", "/v1/projects/app")[1]
+    platform.answers["DELETE", "/v1/projects/app"] = (200, {**gone, "withdrawn": False})
+    typed = type_("project", "delete", "app", "--yes")
+    assert typed.code == 0
+    assert "app is deleted. It can be brought back at least until 2026-01-31:" in typed.out
+    assert "prodsprints project undelete app" in typed.out
+    assert "still answers" not in typed.out
+    assert [asked[:2] for asked in platform.asked] == [("DELETE", "/v1/projects/app"), ("GET", "/v1/projects")]
+
+
+def test_a_deletion_that_is_not_confirmed_changes_nothing(platform: Any, type_: Callable[..., Any]) -> None:
+    typed = type_("project", "delete", "app")
+    assert typed.code != 0
+    assert "Delete app?" in typed.err
+    assert platform.asked == []
+
+
+@pytest.mark.parametrize(("status", "code"), [("released", 0), ("failed", 1)])
+def test_an_undeleted_project_is_followed_until_it_serves_again(
+    status: str, code: int, platform: Any, type_: Callable[..., Any]
+) -> None:
+    platform.ending = {"status": status, "reason": "Healthy."}
+    typed = type_("project", "undelete", "app")
+    assert typed.code == code
+    assert "app is back." in typed.out
+    assert "Healthy." in typed.out
+
+
+def test_projects_are_listed_with_who_deleted_them(platform: Any, type_: Callable[..., Any]) -> None:
+    typed = type_("project", "list", "--deleted")
+    assert "2026-01-01 by ada" in typed.out
+    assert '"line": "project"' in type_("project", "list", "--json").out

@@ -1,7 +1,8 @@
-"""Tenants: every table, every verb, from the wrong tenant: nothing is seen, nothing is changed."""
+"""Tenants: the ground's tables from the wrong tenant; all tables and verbs: tests/controls/data_protection."""
 
 from __future__ import annotations
 
+import contextlib
 from uuid import UUID, uuid4
 
 import psycopg
@@ -63,19 +64,6 @@ def full_tenant(database: Database, tenant: UUID) -> UUID:
     return tenant
 
 
-def test_the_list_of_tenant_tables_is_complete(database: Database) -> None:
-    with database.dispatch() as connection:
-        rows = connection.execute(
-            """
-            select c.relname, c.relrowsecurity, c.relforcerowsecurity from pg_class c
-            join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
-            where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
-            """
-        ).fetchall()
-    assert {row["relname"] for row in rows} == set(TENANT_TABLES)
-    assert all(row["relrowsecurity"] and row["relforcerowsecurity"] for row in rows)
-
-
 @pytest.mark.parametrize("table", TENANT_TABLES)
 def test_another_tenant_sees_no_row(database: Database, full_tenant: UUID, other_tenant: UUID, table: str) -> None:
     count = f"select count(*) as n from {table}"
@@ -90,7 +78,8 @@ def test_another_tenant_sees_no_row(database: Database, full_tenant: UUID, other
 def test_another_tenant_changes_no_row(
     database: Database, full_tenant: UUID, other_tenant: UUID, table: str, verb: str
 ) -> None:
-    with database.tenant(other_tenant) as connection:
+    # some verbs are not the tenant's at all: what is deleted softly is never deleted by one
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), database.tenant(other_tenant) as connection:
         assert connection.execute(verb.format(table=table).encode()).rowcount == 0
 
 

@@ -219,6 +219,7 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/v1/health", "/v1/register", "/v1/register/risks/{risk_id}", "/v1/register/heatmap.svg", "/v1/projects",
+            "/v1/projects/{name}", "/v1/projects/{name}/undelete",
         "/v1/environments", "/v1/environments/{environment_id}", "/v1/environments/{environment_id}/log",
         "/v1/environments/{environment_id}/log/stream", "/v1/environments/{environment_id}/rollback",
         "/v1/environments/{environment_id}/unlock", "/v1/releases", "/v1/releases/{release_id}",

@@ -23,6 +23,7 @@ _SECTIONS = {
         "abort": "Stop the running release; the version before it stays.",
         "promote": "Give the running canary all traffic, without its verdict.",
         "unlock": "Take a stuck lease away; with --force also from the living.",
+        "project": "The projects; delete one, and bring it back whole.",
     },
     "Look": {
         "status": "What every environment serves, and what is being released.",

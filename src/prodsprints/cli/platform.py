@@ -64,9 +64,20 @@ class Platform:
         answer: Json = self._request("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid4())})
         return answer
 
+    def delete(self, path: str) -> Json:
+        """The answer to a DELETE below /v1. Raises MissingTokenError, NotRunningError, ApiError."""
+        if not self._token:
+            raise self._without_token()
+        answer: Json = self._request("DELETE", path)
+        return answer
+
     def environments(self) -> list[Json]:
         """Every environment of the tenant."""
         return list(_items(self.get("/environments")))
+
+    def projects(self, *, deleted: bool = False) -> list[Json]:
+        """Every project of the tenant, or those that were deleted and can be brought back."""
+        return list(_items(self.get("/projects", deleted=str(deleted).lower())))
 
     def environment(self, *, project: str | None, name: str | None) -> Json:
         """The one environment that is meant in this directory. Raises NoSuchEnvironmentError."""

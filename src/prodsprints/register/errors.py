@@ -16,3 +16,9 @@ class UnknownRiskError(UsageError):
 
     code = "register/unknown-risk"
     http_status = 404
+
+
+class NotARiskDocumentError(RegisterError):
+    """A Markdown file in which no risk could be found."""
+
+    code = "register/not-a-risk-document"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from prodsprints.kernel import documents
-from prodsprints.kernel.validation import explain
+from prodsprints.kernel.validation import explain, nearest
 from prodsprints.register.errors import RegisterError
-from prodsprints.register.model import NEEDS, Category, Document, Risk
+from prodsprints.register.model import Category, Document, Kind, Risk
 from prodsprints.register.register import Register
 
 _OURS = Path(__file__).parent.parent / "controls"
-_MOST_RISKS = 500
+_MOST_RISKS = 10_000
+_SHARES_MAY_MISS = 1e-9
+_CODE = "prodsprints.controls"
+"""The entry point by which an installed package allows risks to name its code."""
 
 _RISK = TypeAdapter(Risk)
 _DOCUMENT = TypeAdapter(Document)
@@ -31,7 +37,7 @@ def load(own: Path | None = None) -> Register:
     document = _validated(_DOCUMENT, documents.read(_OURS / "document.yaml", name="controls/document.yaml"))
     risks: dict[str, Risk] = {}
     places: dict[str, str] = {}
-    for source in _sources(own):
+    for source in sources(own):
         risk = parse(source)
         place = source.at(("id",))
         if risk.id in risks:
@@ -47,13 +53,14 @@ def load(own: Path | None = None) -> Register:
 def parse(source: documents.Document) -> Risk:
     """The risk that a parsed `risk.yaml` describes. Raises RegisterError with every problem and its line."""
     risk = _validated(_RISK, documents.Document(source.name, _with_owners(source.value), source.lines))
-    problems = list(_contradictions(risk, source))
+    problems = [*_contradictions(risk, source), *_strangers_code(risk, source)]
     if problems:
         raise _refused(problems)
     return risk
 
 
-def _sources(own: Path | None) -> Iterator[documents.Document]:
+def sources(own: Path | None = None) -> Iterator[documents.Document]:
+    """Every `risk.yaml` that `load` reads, parsed as YAML and no further."""
     yield from _folder(_OURS, "controls")
     if own is None:
         return
@@ -104,12 +111,58 @@ def _contradictions(risk: Risk, source: documents.Document) -> Iterator[str]:
         number = f"{risk.id}.{index + 1}"
         if row.id != number:
             yield f"{source.at(('mitigations', index, 'id'))}: row {index + 1} of {risk.id} is {number}, not {row.id}."
-        needs = NEEDS[row.kind]
-        if sorted(row.lacks) != sorted(needs):
+        if sorted(row.lacks) != sorted(row.missing):
             yield (
-                f"{source.at(('mitigations', index, 'lacks'))}: `lacks` of {row.id} should be [{', '.join(needs)}]: "
-                f"that is what kind `{row.kind}` needs, and nothing here names it."
+                f"{source.at(('mitigations', index, 'lacks'))}: `lacks` of {row.id} should be "
+                f"[{', '.join(row.missing)}]: that is what kind `{row.kind}` needs and the row does not name."
             )
+        if row.kind is Kind.ATTESTATION and (row.control or row.drills):
+            key = "control" if row.control else "drills"
+            yield (
+                f"{source.at(('mitigations', index, key))}: {row.id} is an attestation: a person holds it, "
+                f"so it has no `{key}`."
+            )
+    yield from _path_problems(risk, source)
+
+
+def _path_problems(risk: Risk, source: documents.Document) -> Iterator[str]:
+    if not risk.paths:
+        return
+    total = math.fsum(path.share for path in risk.paths)
+    if abs(total - 1) > _SHARES_MAY_MISS:
+        yield f"{source.at(('paths',))}: the shares of {risk.id}'s paths sum to {total:.10g}; they should sum to 1."
+    rows = {row.id for row in risk.mitigations}
+    names: set[str] = set()
+    for index, path in enumerate(risk.paths):
+        if path.name in names:
+            yield f"{source.at(('paths', index, 'name'))}: {risk.id} has two paths called {path.name!r}."
+        names.add(path.name)
+        for place, holder in enumerate(path.held_by):
+            at = source.at(("paths", index, "held_by", place))
+            if holder not in rows:
+                yield f"{at}: {holder} is no row of {risk.id}{nearest(holder, rows) or '.'}"
+            elif holder in path.held_by[:place]:
+                yield f"{at}: {holder} stands twice in `held_by`."
+
+
+def _strangers_code(risk: Risk, source: documents.Document) -> Iterator[str]:
+    # a risk is data, and naming code has it imported: only packages that were installed to that end may be named
+    for index, row in enumerate(risk.mitigations):
+        named: list[tuple[documents.Keys, str]] = [(("control",), row.control)] if row.control else []
+        named += [(("drills", place), name) for place, name in enumerate(row.drills)]
+        for keys, name in named:
+            package = name.partition(":")[0].partition(".")[0]
+            if package not in _packages_with_controls():
+                yield (
+                    f"{source.at(('mitigations', index, *keys))}: {name} is code of {package!r}, which no installed "
+                    f"package offers as `{_CODE}`."
+                )
+
+
+@cache
+def _packages_with_controls() -> frozenset[str]:
+    offered = (point.value.partition(":")[0].partition(".")[0] for point in entry_points(group=_CODE))
+    return frozenset({"prodsprints", *offered})
 
 
 def _refused(problems: list[str]) -> RegisterError:

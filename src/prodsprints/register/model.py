@@ -6,7 +6,7 @@ The annotations are the schema of that file: `register.load` has pydantic hold a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -77,10 +77,22 @@ def _whole_number(value: object) -> object:
     return value
 
 
+def _share(value: object) -> object:
+    # not a bound of the type: NaN is neither above nor below any, and the sentence should say what is wanted
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError("should be a number above 0 and up to 1.")
+    return value
+
+
 Line = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\r\n]*$"), AfterValidator(_printable)]
 Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
 RiskId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}$")]
 MitigationId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}\.[0-9]{1,3}$")]
+_IDENTIFIERS = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
+DottedName = Annotated[str, Field(max_length=200, pattern=f"^{_IDENTIFIERS}:{_IDENTIFIERS}$")]
+"""Where something is to be imported from: `package.module:attribute`."""
+Share = Annotated[float, BeforeValidator(_share)]
+Days = Annotated[int, Strict(), Field(ge=1, le=366)]
 
 _AS_WRITTEN: dict[str, Any] = {"extra": "forbid", "str_strip_whitespace": True}
 
@@ -89,8 +101,9 @@ _AS_WRITTEN: dict[str, Any] = {"extra": "forbid", "str_strip_whitespace": True}
 class Mitigation:
     """One line of a risk's plan.
 
-    `title` is what the document claims and `text` what the control must do (or the person must sign); `peer` is what
-    its drill will talk to. `lacks` says which of the parts that its kind needs are not there yet.
+    `title` is what the document claims, in `words` of its own, and `text` what the control must do (or the person must
+    sign); `peer` is what its drill talks to. `control` and `drills` say where these are imported from; evidence older
+    than `max_age_days` is stale. `lacks` says which of the parts that its kind needs are not there yet.
     """
 
     __pydantic_config__: ClassVar = _AS_WRITTEN
@@ -103,6 +116,37 @@ class Mitigation:
     owner: Line
     lacks: tuple[Part, ...]
     peer: Line | None = None
+    words: Line | None = None
+    control: DottedName | None = None
+    drills: Annotated[tuple[DottedName, ...], Field(max_length=20)] = ()
+    max_age_days: Days = 7
+
+    @property
+    def max_age(self) -> timedelta:
+        """For how long evidence speaks for this row."""
+        return timedelta(days=self.max_age_days)
+
+    @property
+    def missing(self) -> tuple[Part, ...]:
+        """What its kind needs and the row does not name. A person's signature stands in the ledger, never in a file."""
+        named = {Part.CONTROL: self.control is not None, Part.DRILL: bool(self.drills)}
+        return tuple(part for part in NEEDS[self.kind] if not named.get(part, False))
+
+    @property
+    def missing_software(self) -> tuple[Part, ...]:
+        """The control or the drill that it needs and does not name."""
+        return tuple(part for part in self.missing if part is not Part.ATTESTATION)
+
+
+@dataclass(frozen=True)
+class FailurePath:
+    """One way in which a risk comes about: its share of the events, and the rows that stand in its way."""
+
+    __pydantic_config__: ClassVar = _AS_WRITTEN
+
+    name: Line
+    share: Share
+    held_by: tuple[MitigationId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +165,7 @@ class Risk:
     owner: Line
     review: Cadence
     mitigations: tuple[Mitigation, ...]
+    paths: Annotated[tuple[FailurePath, ...], Field(max_length=50)] = ()
 
     @property
     def rating(self) -> Rating:

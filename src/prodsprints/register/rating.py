@@ -42,6 +42,11 @@ class Probability(IntEnum):
         """What the band covers, written as ARCHITECTURE.md does: `20–<40 %`."""
         return ("<20 %", "20–<40 %", "40–<60 %", "60–80 %", ">80 %")[self - 1]
 
+    @property
+    def middle(self) -> float:
+        """The chance in the middle of the band, which stands for it where a number is needed."""
+        return (0.1, 0.3, 0.5, 0.7, 0.9)[self - 1]
+
 
 _L, _M, _H, _C = Rating.LOW, Rating.MEDIUM, Rating.HIGH, Rating.CRITICAL
 

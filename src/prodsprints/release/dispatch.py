@@ -1,4 +1,4 @@
-"""Which release a worker takes next: the oldest that waits on its node and whose environment is free."""
+"""What a worker takes next: the oldest release that waits on its node, or an environment to take out of service."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ class Claim:
 
     tenant_id: UUID
     release_id: UUID
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """An environment of a deleted project that this worker may take out of service, under its lease."""
+
+    tenant_id: UUID
+    environment_id: UUID
+    fencing_token: int
 
 
 @patient
@@ -51,6 +60,27 @@ def claim(db: Database, *, worker: str, node: str) -> Claim | None:
             [worker, lease.fencing_token, row["id"]],
         )
     return Claim(row["tenant_id"], row["id"])
+
+
+@patient
+def claim_withdrawal(db: Database, *, worker: str, node: str) -> Withdrawal | None:
+    """Take the lease of an environment on this node whose project is deleted and which may still serve."""
+    with db.dispatch() as connection:
+        row = connection.execute(
+            """
+            select e.tenant_id, e.id from environments e join projects p on p.id = e.project_id
+            where p.deleted_at is not null and e.withdrawn_at is null and e.node = %s
+              and not exists (
+                select from leases l where l.tenant_id = e.tenant_id
+                  and l.resource = 'environment:' || e.id and l.expires_at > now())
+            order by p.deleted_at, e.id limit 1
+            """,
+            [node],
+        ).fetchone()
+        if row is None:
+            return None
+        lease = leases.acquire(connection, row["tenant_id"], f"environment:{row['id']}", worker)
+    return Withdrawal(row["tenant_id"], row["id"], lease.fencing_token) if lease else None
 
 
 @patient

@@ -14,6 +14,7 @@ from prodsprints.release.audit import Application
 from prodsprints.release.audit import audit as examine
 from prodsprints.release.config import ReleaseConfig, Rollout
 from prodsprints.release.errors import CannotReleaseError, MigrationError, NothingToRollBackError
+from prodsprints.release.gates import account as account_gate
 from prodsprints.release.gates import bill
 from prodsprints.release.gates import secrets as secrets_gate
 from prodsprints.release.gates import tests as tests_gate
@@ -58,6 +59,14 @@ def audit(run: Run) -> Outcome:
     app = found.application
     summary = f"{app.framework}: {' '.join(app.web)}; {len(found.findings)} findings"
     return Outcome("done", summary, {"application": asdict(app), "findings": [asdict(one) for one in found.findings]})
+
+
+def account(run: Run) -> Outcome:
+    """The credentials that this release would deploy with belong to the account that the commit names."""
+    stated = _settings(run).providers.aws
+    if stated is None:
+        return Outcome("skipped", f"{config.FILE_NAME} names no provider account: none was asked.")
+    return _gate(run, account_gate.check(stated, home=run.settings.home, say=run.say, learn=run.redactor.learn))
 
 
 def tests(run: Run) -> Outcome:

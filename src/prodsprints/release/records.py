@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from prodsprints.controls.backups import soft_delete
 from prodsprints.store.database import Database, one, patient
 
 Status = Literal["queued", "running", "released", "rolled_back", "refused", "failed", "aborted"]
@@ -96,8 +97,12 @@ from releases r join environments e on e.id = r.environment_id join projects p o
 def ensure_environment(
     db: Database, tenant_id: UUID, *, project: str, repository: str, environment: str, node: str
 ) -> Environment:
-    """The project's environment, created on first use; a project's repository may move, its environments stay."""
+    """The project's environment, created on first use; a project's repository may move, its environments stay.
+
+    Raises ProjectDeletedError for a project that can be brought back: its name is not for another one to take.
+    """
     with db.tenant(tenant_id) as connection:
+        soft_delete.refuse_deleted(connection, project)
         project_id = one(
             connection.execute(
                 """
@@ -137,6 +142,35 @@ def environment(db: Database, tenant_id: UUID, environment_id: UUID) -> Environm
 
 
 @patient
+def to_withdraw(db: Database, tenant_id: UUID, environment_id: UUID) -> Environment | None:
+    """The environment if its project is deleted; those the tenant sees nowhere else."""
+    with db.tenant(tenant_id) as connection:
+        connection.execute("select show_deleted()")
+        row = connection.execute(
+            _ENVIRONMENT + "where e.id = %s and p.deleted_at is not null", [environment_id]
+        ).fetchone()
+    return None if row is None else Environment(**row)
+
+
+@patient
+def set_withdrawn(db: Database, environment: Environment) -> None:
+    """Record that nothing of a deleted project runs in this environment; no longer true once it is undeleted."""
+    with db.tenant(environment.tenant_id) as connection:
+        connection.execute("select show_deleted()")
+        connection.execute(
+            """
+            with deleted as (
+              select id from projects
+              where id = (select project_id from environments where id = %(id)s) and deleted_at is not null for share
+            )
+            update environments set withdrawn_at = now() from deleted
+            where environments.id = %(id)s and project_id = deleted.id
+            """,
+            {"id": environment.id},
+        )
+
+
+@patient
 def add(
     db: Database,
     environment: Environment,
@@ -150,8 +184,17 @@ def add(
     digest: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> Release:
-    """Queue a release under an id that the caller chose, so that a repeated call adds nothing."""
+    """Queue a release under an id that the caller chose, so that a repeated call adds nothing.
+
+    Raises ProjectDeletedError when the project was deleted since `environment` was read.
+    """
     with db.tenant(environment.tenant_id) as connection:
+        # First the project, then its environment, as a deletion locks them.
+        connection.execute(
+            "select from projects where id = (select project_id from environments where id = %s) for share",
+            [environment.id],
+        )
+        soft_delete.refuse_deleted(connection, environment.project)
         connection.execute("select from environments where id = %s for update", [environment.id])
         connection.execute(
             """

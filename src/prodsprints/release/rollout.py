@@ -106,6 +106,8 @@ def _start(run: Run, workload: Workload) -> None:
 
 def _uncompared(run: Run, stable: Arm | None) -> str:
     """Why it takes all traffic at once; also read long afterwards, as the reason of the release."""
+    if stable is None and run.release.kind == "rollback":
+        return "Healthy. Nothing serves here now, so it takes every request at once."
     if stable is None:
         return "Healthy. Nothing served here before, so there was nothing to compare it with."
     if run.release.kind == "rollback":
@@ -275,7 +277,8 @@ def _arms(run: Run) -> list[Arm]:
 
 def _current(run: Run) -> list[Arm]:
     current = run.environment.current_release_id
-    if current is None or run.target.instance(current.hex) is None:
+    known = run.target.instance(current.hex) if current else None
+    if current is None or known is None or known.state == "stopped":  # as in a project that comes back
         return []
     release = records.get(run.db, run.release.tenant_id, current)
     return [Arm(current.hex, release.label, 100)] if release else []

@@ -15,9 +15,10 @@ from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 
 
 def release(run: Run) -> Status:
-    """audit → gates → image → migrate → rollout → keep or roll back → record."""
+    """audit → account → gates → image → migrate → rollout → keep or roll back → record."""
     for name, body in (
         ("audit", prepare.audit),
+        ("account", prepare.account),
         ("tests", prepare.tests),
         ("secrets", prepare.secrets),
         ("image", prepare.image),
@@ -111,7 +112,11 @@ def _unless_aborted(body: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
 _POSITIONS = {
     name: position
     for position, name in enumerate(
-        ("audit", "tests", "secrets", "image", "sbom", "migrate", "rollout", "keep", "roll back", "record"), start=1
+        (
+            *("audit", "account", "tests", "secrets", "image", "sbom"),
+            *("migrate", "rollout", "keep", "roll back", "record"),
+        ),
+        start=1,
     )
 }
 

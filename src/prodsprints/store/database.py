@@ -86,6 +86,13 @@ class Database:
             connection.execute("select set_config('role', 'prodsprints_auth', true)")
             yield connection
 
+    @contextmanager
+    def sequencer(self) -> Iterator[Connection]:
+        """One transaction that may give statements their place in the log; sees digests, no content."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute("select set_config('role', 'prodsprints_sequencer', true)")
+            yield connection
+
     def close(self) -> None:
         """Give up waiting and close all connections."""
         self.stopping.set()

@@ -89,7 +89,7 @@ def _grant(connection: sqlalchemy.Connection, login_role: str) -> None:
     # there it inherits their rights to tables, and the policies, which ask for the role itself, show it no row.
     inherit = " with inherit false" if version and version >= (16,) else ""
     for statement in (
-        f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {quoted}{inherit}",
+        f"grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth, prodsprints_sequencer to {quoted}{inherit}",
         "create schema if not exists dbos",
         f"grant usage, create on schema dbos to {quoted}",
         f"grant select on alembic_version to {quoted}",

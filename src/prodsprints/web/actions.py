@@ -1,4 +1,4 @@
-"""What a caller may do to releases and environments: the one set of functions behind the API and the page's buttons."""
+"""What a caller may do to projects and releases: the one set of functions behind the API and the page's buttons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from uuid import UUID
 
+from prodsprints.controls.backups.soft_delete import DeletedProject, SoftDelete
 from prodsprints.kernel.errors import UsageError
 from prodsprints.release import records, requests
 from prodsprints.release.records import Environment, Release
@@ -80,6 +81,20 @@ def unlock(here: Site, caller: Caller, environment_id: UUID, *, force: bool) -> 
     broken = requests.unlock(here.db, environment(here, caller, environment_id), force=force)
     _log.info("%s unlocked environment %s (force: %s)", caller.actor, environment_id, force)
     return broken
+
+
+def delete_project(here: Site, caller: Caller, name: str) -> DeletedProject:
+    """Delete a project, softly. Raises NoSuchProjectError, ReleaseUnderWayError."""
+    deleted = SoftDelete(here.db).delete(caller.tenant_id, name, actor=caller.actor)
+    _log.info("%s deleted project %s", caller.actor, name)
+    return deleted
+
+
+def undelete_project(here: Site, caller: Caller, name: str) -> list[Release]:
+    """Bring a deleted project back; the releases by which it serves again. Raises NoSuchProjectError."""
+    begun = SoftDelete(here.db).undelete(caller.tenant_id, name, actor=caller.actor)
+    _log.info("%s brought project %s back", caller.actor, name)
+    return [release(here, caller, id) for id in begun]
 
 
 def release(here: Site, caller: Caller, release_id: UUID) -> Release:

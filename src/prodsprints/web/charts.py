@@ -1,19 +1,14 @@
-"""The canary chart as SVG, for the pages: how both arms fared, how the evidence grew, and how sure we are.
-
-Text colours and lines follow the page's `--chart-ink`, `--chart-muted`, `--chart-grid`, `--chart-canary`,
-`--chart-stable` and `--chart-limit`; without them the chart has colours of its own, light and dark.
-"""
+"""The canary chart as SVG, for the pages: how both arms fared, how the evidence grew, and how sure we are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 from math import ceil, floor, isinf, log, log10
 
 from prodsprints.release.verdict import Arm, Tick, Verdict
-from prodsprints.web import words
+from prodsprints.web import svg
 
 
 def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict], *, style: bool = True) -> str:
@@ -24,11 +19,16 @@ def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict], *, style: b
     if len(ticks) != len(verdicts):
         raise ValueError(f"{len(ticks)} ticks but {len(verdicts)} verdicts: each tick has its own")
     if not ticks:
-        return _document(
-            "Canary", "No traffic yet.", [_text(_WIDTH / 2, 60, "No traffic yet", anchor="middle")], 100, style
+        return svg.document(
+            "canary-chart",
+            "Canary",
+            "No traffic yet.",
+            [svg.text(_WIDTH / 2, 60, "No traffic yet", anchor="middle")],
+            (_WIDTH, 100),
+            style,
         )
     last = verdicts[-1]
-    time = _Scale(0, max(ticks[-1].at, 1e-9), _LEFT, _LEFT + _PLOT_WIDTH)
+    time = svg.Scale(0, max(ticks[-1].at, 1e-9), _LEFT, _LEFT + _PLOT_WIDTH)
     every = list(zip([tick.at for tick in ticks], _until_rejected(verdicts), strict=False))
     points = _thinned(every)
     shapes = [
@@ -37,9 +37,10 @@ def canary_chart(ticks: Sequence[Tick], verdicts: Sequence[Verdict], *, style: b
         *_evidence(points, time, _panel(1)),
         *_bounds(points, time, _panel(2)),
         *_decision(every, time),
-        *_time_axis(time),
+        *svg.time_axis(time, _BOTTOM),
     ]
-    return _document(f"Canary {last.canary.label} beside {last.stable.label}", last.sentence, shapes, _HEIGHT, style)
+    title = f"Canary {last.canary.label} beside {last.stable.label}"
+    return svg.document("canary-chart", title, last.sentence, shapes, (_WIDTH, _HEIGHT), style)
 
 
 _Point = tuple[float, Verdict]
@@ -53,37 +54,14 @@ _LABEL_DISTANCE = 15
 _LONGEST_LABEL = 10
 _MOST_POINTS = 360
 
-_COLOURS = {  # light, dark
-    "ink": ("#1c2330", "#e7eaf1"),
-    "muted": ("#5b6577", "#9aa5b8"),
-    "grid": ("#dde2ea", "#333c4c"),
-    "canary": ("#b4430c", "#ff9d5c"),
-    "stable": ("#1f62b8", "#7db4ff"),
-    "limit": ("#a3123a", "#ff8fab"),
-}
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Maps [low, high] onto pixels; what lies outside is drawn at the edge."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
 
 @dataclass(frozen=True)
 class _Panel:
     top: float
     bottom: float
 
-    def scale(self, low: float, high: float) -> _Scale:
-        return _Scale(low, high, self.bottom, self.top)
+    def scale(self, low: float, high: float) -> svg.Scale:
+        return svg.Scale(low, high, self.bottom, self.top)
 
 
 def _panel(index: int) -> _Panel:
@@ -109,8 +87,8 @@ def _thinned(points: list[_Point]) -> list[_Point]:
     return strongest if strongest[-1] == points[-1] else [*strongest, points[-1]]
 
 
-def _weights(ticks: Sequence[Tick], time: _Scale) -> Iterator[str]:
-    yield _text(_LEFT - 8, _STRIP + 18, "weight", colour="muted", anchor="end")
+def _weights(ticks: Sequence[Tick], time: svg.Scale) -> Iterator[str]:
+    yield svg.text(_LEFT - 8, _STRIP + 18, "weight", fill="muted", anchor="end")
     start = 0.0
     for weight, group in groupby(ticks, key=lambda tick: tick.weight):
         end = [tick.at for tick in group][-1]
@@ -118,14 +96,14 @@ def _weights(ticks: Sequence[Tick], time: _Scale) -> Iterator[str]:
         opacity = 0.04 + 0.1 * (weight / 100) ** 0.5
         yield (
             f'<rect x="{left:.1f}" y="{_STRIP}" width="{right - left:.1f}" height="{_BOTTOM - _STRIP}" '
-            f'fill="{_colour("muted")}" fill-opacity="{opacity:.3f}"/>'
+            f'fill="{svg.colour("muted")}" fill-opacity="{opacity:.3f}"/>'
         )
         if right - left >= 40:
-            yield _text(left + 8, _STRIP + 18, f"{weight:g} %", colour="muted", weight=600)
+            yield svg.text(left + 8, _STRIP + 18, f"{weight:g} %", fill="muted", weight=600)
         start = end
 
 
-def _rates(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+def _rates(points: Sequence[_Point], time: svg.Scale, panel: _Panel) -> Iterator[str]:
     last = points[-1][1]
     highest = [100 * max(verdict.canary.rate, verdict.stable.rate) for _, verdict in points]
     top = _nice_above(1.2 * max(highest[len(highest) // 4 :]))  # one error in the first ten requests is not the scale
@@ -144,7 +122,7 @@ def _rates(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[st
     )
 
 
-def _evidence(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+def _evidence(points: Sequence[_Point], time: svg.Scale, panel: _Panel) -> Iterator[str]:
     last = points[-1][1]
     threshold = last.log_threshold / log(10)
     values = [(at, verdict.log_e_value / log(10)) for at, verdict in points]
@@ -163,7 +141,7 @@ def _evidence(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator
     )
 
 
-def _bounds(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[str]:
+def _bounds(points: Sequence[_Point], time: svg.Scale, panel: _Panel) -> Iterator[str]:
     last = points[-1][1]
     delta = 100 * last.delta
     values = [(at, 100 * verdict.bound) for at, verdict in points]
@@ -184,7 +162,7 @@ def _bounds(points: Sequence[_Point], time: _Scale, panel: _Panel) -> Iterator[s
     )
 
 
-def _decision(points: Sequence[_Point], time: _Scale) -> Iterator[str]:
+def _decision(points: Sequence[_Point], time: svg.Scale) -> Iterator[str]:
     """A line where the canary was first rejected, or could first be kept."""
     for at, verdict in points:
         if verdict.decision != "insufficient":
@@ -194,59 +172,47 @@ def _decision(points: Sequence[_Point], time: _Scale) -> Iterator[str]:
             for panel in map(_panel, range(3)):
                 yield (
                     f'<line x1="{x:.1f}" y1="{panel.top}" x2="{x:.1f}" y2="{panel.bottom}" '
-                    f'stroke="{_colour(colour)}" stroke-width="1.5"/>'
+                    f'stroke="{svg.colour(colour)}" stroke-width="1.5"/>'
                 )
             left_half = x < _LEFT + _PLOT_WIDTH / 2
-            yield _text(
+            yield svg.text(
                 x,
                 _STRIP - 8,
-                f"{word} at {_clock(at)}",
-                colour=colour,
+                f"{word} at {svg.at(at)}",
+                fill=colour,
                 anchor="start" if left_half else "end",
                 weight=600,
             )
             return
 
 
-def _time_axis(time: _Scale) -> Iterator[str]:
-    step = next((s for s in _TIME_STEPS if time.high / s <= 7), _TIME_STEPS[-1] * ceil(time.high / _TIME_STEPS[-1] / 7))
-    for number in range(floor(time.high / step) + 1):
-        x = time(number * step)
-        yield (
-            f'<line x1="{x:.1f}" y1="{_BOTTOM}" x2="{x:.1f}" y2="{_BOTTOM + 4}" stroke="{_colour("muted")}"/>'
-            + _text(x, _BOTTOM + 19, _clock(number * step), colour="muted", anchor="middle")
-        )
-
-
-_TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-
-
 def _frame(panel: _Panel, title: str) -> Iterator[str]:
-    yield _text(_LEFT, panel.top - 10, title, weight=600)
+    yield svg.text(_LEFT, panel.top - 10, title, weight=600)
 
 
-def _grid(scale: _Scale, values: Iterable[float], label: Callable[[float], str]) -> Iterator[str]:
+def _grid(scale: svg.Scale, values: Iterable[float], label: Callable[[float], str]) -> Iterator[str]:
     for value in values:
         y = scale(value)
         yield (
-            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{_colour("grid")}"/>'
-            + _text(_LEFT - 8, y + 4, label(value), colour="muted", anchor="end")
+            f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{svg.colour("grid")}"/>'
+            + svg.text(_LEFT - 8, y + 4, label(value), fill="muted", anchor="end")
         )
 
 
 def _limit(y: float) -> str:
     return (
-        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{_colour("limit")}" '
+        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y:.1f}" stroke="{svg.colour("limit")}" '
         'stroke-width="1.5" stroke-dasharray="5 4"/>'
     )
 
 
-def _line(values: Sequence[tuple[float, float]], time: _Scale, scale: _Scale, colour: str) -> str:
+def _line(values: Sequence[tuple[float, float]], time: svg.Scale, scale: svg.Scale, colour: str) -> str:
     path = " ".join(f"{time(at):.1f},{scale(value):.1f}" for at, value in values)
     x, y = path.rsplit(" ", 1)[-1].split(",")
+    ink = svg.colour(colour)
     return (
-        f'<polyline points="{path}" fill="none" stroke="{_colour(colour)}" stroke-width="2" stroke-linejoin="round"/>'
-        f'<circle cx="{x}" cy="{y}" r="3" fill="{_colour(colour)}"/>'
+        f'<polyline points="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-linejoin="round"/>'
+        f'<circle cx="{x}" cy="{y}" r="3" fill="{ink}"/>'
     )
 
 
@@ -255,30 +221,7 @@ def _end_labels(labels: Sequence[tuple[float, str, str]]) -> Iterator[str]:
     lower, upper = sorted(labels, reverse=True)
     push = max(0.0, _LABEL_DISTANCE - (lower[0] - upper[0])) / 2
     for (y, text, colour), shift in ((lower, push), (upper, -push)):
-        yield _text(_LEFT + _PLOT_WIDTH + 10, y + shift + 4, text, colour=colour, weight=600)
-
-
-def _text(x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "start", weight: int = 400) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" fill="{_colour(colour)}" text-anchor="{anchor}" font-weight="{weight}">'
-        f"{escape(text)}</text>"
-    )
-
-
-def _document(title: str, description: str, shapes: Iterable[str], height: float, style: bool) -> str:
-    dark = ";".join(f"--_chart-{name}:{dark}" for name, (_, dark) in _COLOURS.items())
-    own = f"<style>@media (prefers-color-scheme:dark){{.canary-chart{{{dark}}}}}</style>" if style else ""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="canary-chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="100%" font-family="system-ui, sans-serif" font-size="12" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
-        f"{own}{''.join(shapes)}</svg>"
-    )
-
-
-def _colour(name: str) -> str:
-    """The page's colour if it has one, else ours. As attributes they hold under a policy that forbids inline styles."""
-    return f"var(--chart-{name}, var(--_chart-{name}, {_COLOURS[name][0]}))"
+        yield svg.text(_LEFT + _PLOT_WIDTH + 10, y + shift + 4, text, fill=colour, weight=600)
 
 
 def _arm(arm: Arm) -> str:
@@ -307,7 +250,3 @@ def _short(exponent: float) -> str:
     return (
         f"{10**exponent:,.2g}" if exponent < 1 else f"{10**exponent:,.0f}" if exponent < 5 else _power(floor(exponent))
     )
-
-
-def _clock(seconds: float) -> str:
-    return f"{round(seconds, 1):g} s" if seconds < 60 else words.duration(seconds)

@@ -30,6 +30,15 @@ _PASSED_ON = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "PGPASSFILE",
 })  # fmt: skip
 
+# What the worker alone may know besides: who it is for the provider that it deploys to, as AWS's own tools are told.
+_FOR_THE_WORKER = frozenset({
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED",
+    "AWS_CA_BUNDLE",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Role:
@@ -141,10 +150,11 @@ class Child:
             self._lifeline = -1
 
 
-def environment(settings: Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The whole environment of a child: our settings, spelled out, and what it may know of the user's."""
+def environment(settings: Settings, own: Mapping[str, str] | None = None, *, role: str = "") -> dict[str, str]:
+    """The whole environment of a child: our settings, spelled out, and what one of this role may know of the user's."""
     given = os.environ if own is None else own
-    passed = {name: value for name, value in given.items() if name in _PASSED_ON or name.startswith("PIP_")}
+    known = _PASSED_ON | _FOR_THE_WORKER if role == "worker" else _PASSED_ON
+    passed = {name: value for name, value in given.items() if name in known or name.startswith("PIP_")}
     ours = {
         "PRODSPRINTS_HOME": str(settings.home),
         "PRODSPRINTS_NODE": settings.node,

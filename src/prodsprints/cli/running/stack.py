@@ -71,9 +71,9 @@ class Stack:
         database.ensure_access(self._settings)
 
     def _start_children(self) -> None:
-        environment = children.environment(self._settings)
         node = children.Role("node", lifeline=False, adopted=self._node_listens, end=self._end_node)
         for role in (node, children.Role("worker", lifeline=True), children.Role("web", lifeline=True)):
+            environment = children.environment(self._settings, role=role.name)
             child = children.Child(role, self._settings, environment)
             self._undo.callback(child.stop)
             child.start()

@@ -52,7 +52,7 @@ def _lines(name: str, value: Any) -> Iterator[str]:
             description = type(value).model_fields[key].description
             if description:
                 yield f"  # {description}"
-            yield f"  {key}: {_scalar(entry)}"
+            yield from (f"  {line}" for line in _lines(key, entry))
     elif isinstance(value, dict):
         yield f"{name}:"
         for key, entry in value.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from itertools import pairwise
@@ -71,6 +72,13 @@ def _variables(values: dict[str, str]) -> dict[str, str]:
         if "\0" in value:
             raise ValueError(f"sets {name} to a text with a zero byte.")
     return values
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("should be an IP address, such as 192.0.2.10.") from None
 
 
 def _steps(weights: tuple[int, ...]) -> tuple[int, ...]:
@@ -182,6 +190,40 @@ class Security(_Keys):
     dependency_check: StrictBool | None = None
 
 
+class Aws(_Keys):
+    """The AWS account that a release goes to."""
+
+    account: Annotated[str, Field(pattern=r"^[0-9]{12}$")] = Field(
+        description="The number of the account that the worker's credentials have to belong to, in quotes."
+    )
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,8}(-[a-z]{2,16}){1,3}-[0-9]{1,2}$")] = Field(
+        description="Where to deploy to; the account is checked with that region's STS."
+    )
+    endpoint: Annotated[str, Field(max_length=300, pattern=r"^https?://[!-~]+$")] | None = Field(
+        default=None,
+        description="One address for all of AWS's APIs: a private endpoint, or a stand-in on this machine.",
+    )
+    addresses: (
+        Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], Field(min_length=1, max_length=16)] | None
+    ) = Field(
+        default=None, description="STS's IP addresses, for when no DNS server answers; its certificate is checked."
+    )
+
+    @model_validator(mode="after")
+    def _pins_have_certificates(self) -> Aws:
+        if self.addresses and self.endpoint and not self.endpoint.startswith("https://"):
+            raise ValueError("has `addresses` for an endpoint without TLS: nothing would vouch for who answers there.")
+        return self
+
+
+class Providers(_Keys):
+    """Where releases go, and who we must be there."""
+
+    aws: Aws | None = Field(
+        default=None, description="Checked before anything is built; without it no provider is asked anything."
+    )
+
+
 class ReleaseConfig(_Keys):
     """What one environment's releases go by: the file, with that environment's overlay laid over it.
 
@@ -219,6 +261,11 @@ class ReleaseConfig(_Keys):
         {}, description="Environment variables that are no secrets; values are text.", examples=[{"LOG_LEVEL": "info"}]
     )
     rollout: Rollout = Field(default=Rollout(), description="How a new version takes over the traffic.")
+    providers: Providers = Field(
+        default=Providers(),
+        description="The cloud accounts that the worker's credentials have to belong to.",
+        examples=[Providers(aws=Aws(account="123456789012", region="eu-central-1"))],
+    )
     database: Database | None = Field(
         default=None, description="Connections to the database. Accepted, not enforced yet."
     )

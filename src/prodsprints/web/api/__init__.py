@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from prodsprints.web.api import environments, platform, releases
+from prodsprints.web.api import environments, platform, projects, releases
 
 router = APIRouter(prefix="/v1")
 router.include_router(platform.router)
+router.include_router(projects.router)
 router.include_router(environments.router)
 router.include_router(releases.router)

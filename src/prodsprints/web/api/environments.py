@@ -1,9 +1,8 @@
-"""Projects and environments over the API: what serves where, its output, going back, and a stuck lock."""
+"""Environments over the API: what serves where, its output, going back, and a stuck lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -23,13 +22,6 @@ _After = Annotated[
     str | None,
     Query(max_length=120, description="`next` of an earlier part, or an offset in bytes; negative: from the end."),
 ]
-
-
-@router.get("/projects", responses=READS)
-def list_projects(here: Here, caller: Reading) -> values.Page[values.Project]:
-    """Every project and its environments."""
-    every = records.environments(here.db, caller.tenant_id)
-    return values.Page(items=[_project(name, group) for name, group in groupby(every, key=lambda one: one.project)])
 
 
 @router.get("/environments", responses=READS)
@@ -95,11 +87,6 @@ def unlock(environment_id: UUID, body: values.Unlock, here: Here, caller: Changi
 
     asked = [caller.actor, "unlock", environment_id, body.force]
     return answered(once(here.db, caller.tenant_id, key, asked, perform))
-
-
-def _project(name: str, environments: Iterable[records.Environment]) -> values.Project:
-    every = list(environments)
-    return values.Project(name=name, repository=every[0].repository, environments=[one.name for one in every])
 
 
 def _environment(environment: records.Environment, serving: Mapping[UUID, records.Release]) -> values.Environment:

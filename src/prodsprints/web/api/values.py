@@ -43,11 +43,15 @@ class Health(Value):
 
 
 class Project(Value):
-    """A project: a repository under a name."""
+    """A project: a repository under a name. What is said of its deletion is null while it lives."""
 
     name: str
     repository: str
     environments: list[str]
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+    kept_until: Annotated[datetime | None, Field(description="Until when it can be brought back for certain.")] = None
+    withdrawn: Annotated[bool | None, Field(description="Whether its addresses have fallen silent.")] = None
 
 
 class Environment(Value):
@@ -94,6 +98,13 @@ class Release(Value):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.status in ENDED
+
+
+class Undeleted(Value):
+    """A project that is back, and the releases by which it serves again what it served."""
+
+    project: Project
+    releases: list[Release]
 
 
 class Step(Value):

@@ -1,0 +1,119 @@
+"""The control digest: one hash over everything that a drill's evidence is bound to."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prodsprints.drills.errors import ExperimentError
+from prodsprints.drills.experiment import Experiment
+from prodsprints.kernel.redaction import Redactor
+
+
+def control(entry: str, experiment: Experiment[Any, Any], config: Mapping[str, Any]) -> str:
+    """SHA-256 over sources, experiment, the versions of what the sources import, and `config`.
+
+    The sources stand by their module names, so that the same code has the same digest wherever it is installed.
+    """
+    files = source_files(experiment.sources)
+    bound = {
+        "experiment": [entry, experiment_sha256(entry)],
+        "sources": {name: _sha256(path) for name, path in sorted(files.items())},
+        "dependencies": dict(_dependencies(files.values())),
+        "config": dict(config),
+    }
+    return hashlib.sha256(json.dumps(bound, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def experiment_sha256(entry: str) -> str:
+    """SHA-256 over the module of the experiment called `entry`."""
+    return _sha256(origin(entry.partition(":")[0]))
+
+
+def source_files(sources: Iterable[str]) -> dict[str, Path]:
+    """The files of the modules named, by dotted name; a package stands for all of its modules."""
+    files: dict[str, Path] = {}
+    for name in sources:
+        path = origin(name)
+        if path.name != "__init__.py":
+            files[name] = path
+            continue
+        package = path.parent
+        for path in sorted(package.rglob("*.py")):
+            parts = path.relative_to(package).with_suffix("").parts
+            files[".".join((name, *parts)).removesuffix(".__init__")] = path
+    return files
+
+
+def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with each secret replaced by the same words, whatever its value: a rotated password changes no digest."""
+    redactor = Redactor()
+
+    def cleaned(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: cleaned(str(key), entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [cleaned(name, entry) for entry in value]
+        return "[secret]" if redactor.value({name: value})[name] != value else value
+
+    return {key: cleaned(key, value) for key, value in config.items()}
+
+
+def origin(module: str) -> Path:
+    """The file of a module. Raises ExperimentError if there is none to read."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except Exception:  # importing a parent package runs its code
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ExperimentError(
+            f"There is no Python module {module!r} whose source could be read.",
+            next_step="Correct the experiment's sources, or install what it drills.",
+        )
+    return Path(spec.origin)
+
+
+def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _sha256_of(path: Path, _modified_ns: int, _size: int) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _dependencies(files: Iterable[Path]) -> list[tuple[str, str]]:
+    """The versions of the distributions that these files import, and of Python up to its minor number."""
+    found = {("python", f"{sys.version_info.major}.{sys.version_info.minor}")}
+    for path in files:
+        stat = path.stat()
+        for name in _imported(path, stat.st_mtime_ns, stat.st_size):
+            for distribution in _distributions().get(name, ()):
+                found.add((distribution.lower(), importlib.metadata.version(distribution)))
+    return sorted(found)
+
+
+@cache
+def _imported(path: Path, _modified_ns: int, _size: int) -> frozenset[str]:
+    """The top-level names that a file imports, wherever in it; neither Python's own nor its own package's."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return frozenset(names - sys.stdlib_module_names - {"prodsprints"})
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()

@@ -1,0 +1,86 @@
+"""Which lines an arm executed, and which of them only the control can have brought in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prodsprints.drills import digest
+from prodsprints.drills.arms import Played
+from prodsprints.drills.experiment import Experiment
+
+_INSTRUMENT = Path(__file__).parent
+
+
+@contextmanager
+def executed(entry: str, experiment: Experiment[Any, Any]) -> Iterator[dict[str, list[int]]]:
+    """The lines that this process executes in the block, by file; filled in at its end.
+
+    Traced are our own package, the experiment's and those of its sources, by coverage's tracer in C. Other processes that
+    the subject starts are not seen.
+    """
+    import coverage
+
+    lines: dict[str, list[int]] = {}
+    # By file, not by package: for packages coverage would also parse each of their files that was never executed.
+    tracer = coverage.Coverage(data_file=None, config_file=False, include=_traced(entry, experiment), messages=False)
+    tracer.start()
+    try:
+        yield lines
+    finally:
+        tracer.stop()
+        data = tracer.get_data()
+        lines.update({path: sorted(data.lines(path) or ()) for path in data.measured_files()})
+
+
+def outside(
+    entry: str, experiment: Experiment[Any, Any], treatment: Played, placebo: Played
+) -> tuple[str, ...]:
+    """`file:line` of each line that only the treatment executed and that no digest of this drill covers.
+
+    Covered are the sources and the experiment's own module. Not counted are the engine of the drills, which is the measuring
+    instrument, and what an import executes (everything outside of functions): a lazy import in one arm is no part of
+    what the control does. Everything else counts, kernel and logging included: whatever only the control calls can break it.
+    """
+    covered = {path.resolve() for path in digest.source_files((*experiment.sources, entry.partition(":")[0])).values()}
+    found: list[str] = []
+    for name, lines in sorted(treatment.lines.items()):
+        path = Path(name).resolve()
+        if path in covered or path.is_relative_to(_INSTRUMENT):
+            continue
+        more = lines - placebo.lines.get(name, frozenset())
+        if more:
+            bodies = function_lines(path.read_text(encoding="utf-8"))
+            found += [f"{_short(path)}:{line}" for line in sorted(more & bodies)]
+    return tuple(found)
+
+
+def function_lines(source: str) -> frozenset[int]:
+    """The lines of all function bodies."""
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines.update(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+    return frozenset(lines)
+
+
+def in_sources(played: Played, files: Mapping[str, Path]) -> dict[Path, frozenset[int]]:
+    """The lines that an arm executed of `files`, by file."""
+    return {path: played.lines.get(str(path), frozenset()) for path in files.values()}
+
+
+def _traced(entry: str, experiment: Experiment[Any, Any]) -> list[str]:
+    tops = {name.partition(".")[0] for name in ("prodsprints", entry.partition(":")[0], *experiment.sources)}
+    files = [digest.origin(top) for top in sorted(tops)]
+    return [f"{path.parent}/*" if path.name == "__init__.py" else str(path) for path in files]
+
+
+def _short(path: Path) -> str:
+    """From the package's own directory on."""
+    top = path.parent
+    while (top / "__init__.py").exists():
+        top = top.parent
+    return str(path.relative_to(top))

@@ -1,0 +1,47 @@
+"""What the layers wait for, as values: so that they are written once, and run in threads and on event loops alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from prodsprints.guard.clock import Clock
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Call `fn`, for at most `seconds` where it can be interrupted."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    seconds: float
+
+
+Steps = Generator[Sleep | Run, Any, T]
+
+
+def perform(steps: Steps[T], clock: Clock) -> T:
+    """Run `steps` in this thread. A call cannot be interrupted here, so `seconds` is for the function to keep."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = clock.sleep(step.seconds) if isinstance(step, Sleep) else step.fn(*step.args, **step.kwargs)
+            except BaseException as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -1,0 +1,93 @@
+"""The composed policy of one guard, complete: a layer that is not wanted is there as an inert one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from prodsprints.guard.breaker import CircuitBreaker
+from prodsprints.guard.budget import RetryBudget
+from prodsprints.guard.bulkhead import Bulkhead
+from prodsprints.guard.clock import Clock
+from prodsprints.guard.errors import CallTimeoutError, RateLimitError, Rejection
+from prodsprints.guard.keys import HeldKey, KeyPool
+from prodsprints.guard.ownership import Owned, Threads
+from prodsprints.guard.retry import Retry
+from prodsprints.guard.telemetry import Snapshot, Telemetry
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from prodsprints.guard.reaper import Reaper
+
+
+@dataclass(eq=False)
+class Layers(Owned):
+    """`Deadline(Fallback(Failover(Retry+Budget(Breaker(Bulkhead(KeyPool+Bucket(Timeout(fn))))))))`, without the
+    function and what only it can know: its alternates and its answer at hand."""
+
+    name: str
+    deadline_seconds: float
+    retry: Retry | None
+    budget: RetryBudget
+    breaker: CircuitBreaker
+    bulkhead: Bulkhead
+    keys: KeyPool
+    timeout_seconds: float
+    freeze_seconds: float
+    longest_freeze_seconds: float
+    clock: Clock
+    random: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.telemetry = Telemetry()
+        self.reaper: Reaper | None = None
+
+    @property
+    def first_attempt_seconds(self) -> float:
+        """How long the first attempt may take."""
+        return min(self.timeout_seconds, self.deadline_seconds)
+
+    def claim(self, owner: Threads | AbstractEventLoop) -> None:
+        for component in (self.budget, self.breaker, self.bulkhead, self.keys):
+            component.claim(owner)
+        super().claim(owner)
+        if not isinstance(owner, Threads) and self.first_attempt_seconds < inf:
+            from prodsprints.guard.reaper import Reaper  # asyncio, which a guard of threads needs not load
+
+            self.reaper = Reaper(owner, self.first_attempt_seconds, self.clock.now)
+
+    def failed(self, error: BaseException, *, era: int, held: HeldKey, now: float) -> None:
+        """Tell each layer what an attempt that ended with `error` means to it."""
+        self.bulkhead.leave()
+        if isinstance(error, RateLimitError) and not isinstance(error, Rejection):
+            self.telemetry.throttled += 1
+            held.quota.freeze(now + self.floor(error, otherwise=self.freeze_seconds))
+            self.breaker.released(era, now)
+        elif isinstance(error, Rejection) or not isinstance(error, Exception):
+            self.breaker.released(era, now)
+        elif isinstance(error, (*self.breaker.failures, CallTimeoutError)):
+            self.breaker.failed(era, now)
+        else:
+            self.breaker.succeeded(era)
+
+    def floor(self, error: BaseException, *, otherwise: float = 0.0) -> float:
+        """The seconds that `error` asks to wait, up to what we are ready to believe."""
+        asked = getattr(error, "retry_after", None)
+        return otherwise if asked is None else min(float(asked), self.longest_freeze_seconds)
+
+    def snapshot(self) -> Snapshot:
+        telemetry = self.telemetry
+        return Snapshot(
+            name=self.name,
+            circuit=self.breaker.circuit,
+            trips=self.breaker.trips,
+            in_flight=self.bulkhead.in_flight,
+            retry_tokens=self.budget.tokens,
+            calls={outcome: histogram.freeze() for outcome, histogram in telemetry.histograms.items()},
+            retries=telemetry.retries,
+            throttled=telemetry.throttled,
+            budget_spent=telemetry.budget_spent,
+        )

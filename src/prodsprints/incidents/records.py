@@ -1,0 +1,62 @@
+"""Incidents as people tell them: the texts, and what was done with each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+Kind = Literal["declared", "linked", "closed"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that was done with an incident: `is_signed` if the ledger has the statement about just these words."""
+
+    id: UUID
+    action: Kind
+    person: UUID
+    created_at: datetime
+    variant: str | None = None
+    outcome: str | None = None
+    is_signed: bool = True
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A risk that happened; no rows means all of the risk's."""
+
+    id: UUID
+    environment: str
+    risk: str
+    rows: tuple[str, ...]
+    title: str
+    what_happened: str
+    security: bool
+    created_at: datetime
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def is_signed(self) -> bool:
+        """Is it in the ledger with these words? Without that it contradicts nothing."""
+        return any(one.action == "declared" for one in self._signed)
+
+    @property
+    def closing(self) -> Action | None:
+        """How it was closed, if it is."""
+        return next((one for one in self._signed if one.action == "closed"), None)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The drill variants that reproduce it."""
+        return tuple(one.variant for one in self._signed if one.action == "linked" and one.variant)
+
+    @property
+    def declared_by(self) -> UUID | None:
+        """Who declared it, as an erasable reference."""
+        return next((one.person for one in self.actions if one.action == "declared"), None)
+
+    @property
+    def _signed(self) -> tuple[Action, ...]:
+        return tuple(one for one in self.actions if one.is_signed)

@@ -1,0 +1,184 @@
+"""Reading a log page by page: each entry verified by itself, and the page against the newest checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prodsprints.ledger import merkle
+from prodsprints.ledger.checkpoint import Checkpoint, leaf_data
+from prodsprints.ledger.envelope import Envelope
+from prodsprints.ledger.errors import (
+    BundleError,
+    EnvelopeError,
+    KeyRevokedError,
+    LedgerTamperedError,
+    SignatureError,
+    StatementError,
+)
+from prodsprints.ledger.keys import Keys
+from prodsprints.ledger.statement import Statement
+from prodsprints.ledger.tree import StoredTree
+from prodsprints.store.database import Connection, Database, patient
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was said at one place of the log; `at` is the database's time when it got there."""
+
+    index: int
+    at: datetime
+    envelope: Envelope
+    statement: Statement
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a log, and the hashes of all the rest of it, which lead from them to the checkpoint's root."""
+
+    rows: list[dict[str, Any]]
+    note: str | None
+    left: tuple[bytes, ...]
+    right: tuple[tuple[int, bytes], ...]
+
+    def entries(self, keys: Keys, after: int) -> list[Entry | None]:
+        """The verified entries of the rows, None for what a revoked key said. Raises LedgerTamperedError."""
+        if not self.rows:
+            return []
+        found = [_verified(keys, row, after + 1 + offset) for offset, row in enumerate(self.rows)]
+        self._lead_to_root(keys)
+        return found
+
+    def _lead_to_root(self, keys: Keys) -> None:
+        first, end = self.rows[0]["index"], self.rows[-1]["index"] + 1
+        if self.note is None:
+            raise LedgerTamperedError("The log has entries and no checkpoint.", kind="deleted", index=first)
+        checkpoint = signed_checkpoint(self.note, keys)
+        if checkpoint.size < end:
+            raise LedgerTamperedError(
+                f"The log goes on behind its newest checkpoint at {checkpoint.size}.", kind="forked", index=first
+            )
+        frontier = merkle.Frontier(first, self.left)
+        frontier.extend(row["leaf"] for row in self.rows)
+        for level, hash in self.right:
+            frontier.append(hash, level)
+        if not hmac.compare_digest(frontier.root(), checkpoint.root):
+            raise unlike(checkpoint, first)
+
+
+@patient
+def page(db: Database, tenant_id: UUID, *, after: int, limit: int) -> Page:
+    """Up to `limit` rows behind `after`, all in one look at the log. Raises LedgerTamperedError for missing hashes."""
+    with db.tenant(tenant_id) as connection:
+        # One picture of rows, hashes and checkpoint, although the sequencer goes on meanwhile.
+        connection.execute("set transaction isolation level repeatable read")
+        rows = rows_after(connection, tenant_id, after=after, limit=limit)
+        if not rows:
+            return Page([], None, (), ())
+        _refuse_replays(connection, tenant_id, rows)
+        note = newest_note(connection, tenant_id)
+        size = 0 if note is None else read_checkpoint(note).size
+        tree = StoredTree(connection, tenant_id)
+        left = [tree.subtree(*where) for where in merkle.aligned(0, rows[0]["index"])]
+        right = [(where[0], tree.subtree(*where)) for where in merkle.aligned(rows[-1]["index"] + 1, size)]
+        return Page(rows, note, tuple(left), tuple(right))
+
+
+def rows_after(connection: Connection, tenant_id: UUID, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """The rows of the log behind `after`; one whose statement is gone has no envelope."""
+    return connection.execute(
+        """
+        select e.index, e.at, e.leaf, e.statement_id, s.envelope, s.digest
+        from ledger_entries e left join ledger_statements s on s.id = e.statement_id and s.tenant_id = e.tenant_id
+        where e.tenant_id = %s and e.index > %s order by e.index limit %s
+        """,
+        [tenant_id, after, limit],
+    ).fetchall()
+
+
+def newest_note(connection: Connection, tenant_id: UUID) -> str | None:
+    """The newest checkpoint as it was stored."""
+    row = connection.execute(
+        "select note from ledger_checkpoints where tenant_id = %s order by size desc limit 1", [tenant_id]
+    ).fetchone()
+    return None if row is None else str(row["note"])
+
+
+def signed_checkpoint(note: str, keys: Keys) -> Checkpoint:
+    """The checkpoint that the database holds, if the log signed it. Raises LedgerTamperedError."""
+    checkpoint = read_checkpoint(note)
+    try:
+        checkpoint.verify(keys)
+    except SignatureError as error:
+        raise LedgerTamperedError(error.what, kind=error.kind, why=error.why) from None
+    return checkpoint
+
+
+def read_checkpoint(note: str) -> Checkpoint:
+    """A stored note as a value, not verified. Raises LedgerTamperedError."""
+    try:
+        return Checkpoint.parse(note)
+    except BundleError:
+        raise LedgerTamperedError("The newest checkpoint of the log is not readable.", kind="edited") from None
+
+
+def statement_of(keys: Keys, row: dict[str, Any], index: int) -> tuple[Envelope, Statement]:
+    """What the row says, if it is whole. Raises LedgerTamperedError, KeyRevokedError."""
+    if row["index"] != index:
+        raise LedgerTamperedError(f"Entry {index} is missing.", kind="deleted", index=index)
+    if row["envelope"] is None:
+        raise LedgerTamperedError(f"What entry {index} said is missing.", kind="deleted", index=index)
+    if not hmac.compare_digest(
+        merkle.leaf_hash(leaf_data(row["at"], hashlib.sha256(row["envelope"]).digest())), row["leaf"]
+    ):
+        raise LedgerTamperedError(f"Entry {index} was edited: its hash is another one.", kind="edited", index=index)
+    try:
+        envelope = Envelope.from_bytes(row["envelope"])
+        statement = keys.opened(envelope, index)
+    except (EnvelopeError, StatementError) as error:
+        raise LedgerTamperedError(
+            f"Entry {index} is no evidence.", kind="edited", index=index, why=error.what
+        ) from None
+    except SignatureError as error:
+        raise LedgerTamperedError(error.what, kind=error.kind, index=index, why=error.why) from None
+    if not hmac.compare_digest(bytes.fromhex(envelope.digest), row["digest"]):
+        raise LedgerTamperedError(f"Entry {index} is filed under another statement.", kind="edited", index=index)
+    return envelope, statement
+
+
+def unlike(checkpoint: Checkpoint, index: int | None) -> LedgerTamperedError:
+    """The error for hashes that do not lead to the signed root."""
+    return LedgerTamperedError(
+        f"The log is not the one whose checkpoint was signed at {checkpoint.size}.",
+        kind="forked",
+        index=index,
+        why="Its entries are other ones, or stand in another order.",
+    )
+
+
+def _verified(keys: Keys, row: dict[str, Any], index: int) -> Entry | None:
+    try:
+        envelope, statement = statement_of(keys, row, index)
+    except KeyRevokedError:
+        return None
+    return Entry(index, row["at"], envelope, statement)
+
+
+def _refuse_replays(connection: Connection, tenant_id: UUID, rows: list[dict[str, Any]]) -> None:
+    """A statement counts once. The table's own constraint says so, but the database's owner can take it away."""
+    twice = connection.execute(
+        """
+        select min(e.index) as index from ledger_statements s
+        join ledger_entries e on e.statement_id = s.id and e.tenant_id = s.tenant_id
+        where s.tenant_id = %s and s.digest = any(%s) group by s.digest having count(*) > 1 limit 1
+        """,
+        [tenant_id, [row["digest"] for row in rows if row["digest"] is not None]],
+    ).fetchone()
+    if twice is not None:
+        raise LedgerTamperedError(
+            f"What entry {twice['index']} says stands in the log twice.", kind="replayed", index=twice["index"]
+        )

@@ -1,0 +1,248 @@
+"""The register as it stands in one environment at one moment: every row's status, every risk's rating, and what they add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from operator import is_
+
+from prodsprints.register import residual
+from prodsprints.register.model import Risk
+from prodsprints.register.rating import Level
+from prodsprints.register.register import Register
+from prodsprints.register.residual import Exposure
+from prodsprints.register.standing import Accepted, Incident, RowStanding, Standing
+from prodsprints.register.status import RowStatus, Status, status_of
+from prodsprints.register.testimony import Ignored
+
+Digests = Mapping[str, Mapping[str, str]]
+"""The control digest of each drill as it is now: by row, then by variant."""
+
+
+class LogState(StrEnum):
+    """How far the log itself can be relied on."""
+
+    VERIFIED = "verified"
+    UNWITNESSED = "unwitnessed"
+    TAMPERED = "tampered"
+
+
+@dataclass(frozen=True)
+class Log:
+    """The state of the ledger behind an assessment; `reason` is for people, `size` how many entries were heard."""
+
+    state: LogState
+    reason: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many risks and rows there are, and how many rows have which status: these seven add up to `mitigations`."""
+
+    risks: int
+    mitigations: int
+    proven: int
+    attested: int
+    unproven: int
+    stale: int
+    failing: int
+    contradicted: int
+    invalid: int
+
+    @staticmethod
+    def of(risks: int, statuses: Iterable[Status]) -> Counts:
+        """Count them."""
+        counted = Counter(statuses)
+        return Counts(risks, counted.total(), **{str(status): counted[status] for status in Status})
+
+
+@dataclass(frozen=True)
+class RiskStanding:
+    """One risk today: its rating without any control, with the proven ones, and as its plan could leave it.
+
+    `status` is the worst of its rows'. `acceptance` is the last one, expired or reopened or not: `is_accepted` says.
+    """
+
+    risk: str
+    inherent: Exposure
+    residual: Exposure
+    target: Exposure | None
+    status: Status
+    acceptance: Accepted | None
+    is_accepted: bool
+
+    @property
+    def treatment(self) -> str:
+        """What is done about it: `accept` while a person's acceptance of it holds, else `mitigate`."""
+        return "accept" if self.is_accepted else "mitigate"
+
+    @property
+    def has_moved(self) -> bool:
+        """The proven controls changed what it is rated or how likely it is."""
+        return self.residual.probability != self.inherent.probability
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The whole register in `environment` at `now`."""
+
+    register: Register
+    environment: str
+    now: datetime
+    rows: Mapping[str, RowStatus]
+    risks: Mapping[str, RiskStanding]
+    counts: Counts
+    critical_rows: int
+    critical_unproven: int
+    log: Log
+    incidents: tuple[Incident, ...]
+    ignored: tuple[Ignored, ...]
+
+    @property
+    def outside_witness(self) -> bool:
+        """Checkpoints of the log are kept where the database's owner cannot change them."""
+        return self.log.state is not LogState.UNWITNESSED
+
+    @property
+    def closing_line(self) -> str:
+        """The last line of the document: true, or a count of what keeps it from being true."""
+        if not self.critical_rows:
+            return "No risk of this register is critical."
+        if not self.critical_unproven:
+            return "ALL CRITICAL RISKS MITIGATED"
+        return f"{self.critical_unproven} of {self.critical_rows} critical rows unproven"
+
+
+def assess(
+    register: Register, standing: Standing, digests: Digests, environment: str, now: datetime, log: Log
+) -> Assessment:
+    """Assess everything anew. `Ongoing` comes to the same and looks only at what has changed."""
+    return Ongoing(register, environment).assess(standing, digests, now, log)
+
+
+class Ongoing:
+    """One register in one environment, assessed again and again: only what changed since the last time is worked out."""
+
+    def __init__(self, register: Register, environment: str) -> None:
+        self.register = register
+        self.environment = environment
+        self._heard: tuple[Standing, Digests, LogState] | None = None
+        self._inputs: dict[str, tuple[RowStanding, Mapping[str, str], tuple[Incident, ...]]] = {}
+        self._last: Assessment | None = None
+        self._until = datetime.max.replace(tzinfo=UTC)
+
+    def assess(self, standing: Standing, digests: Digests, now: datetime, log: Log) -> Assessment:
+        """The assessment of `now`, which never goes back from one call to the next."""
+        heard = (standing, digests, log.state)
+        if self._last and self._heard and all(map(is_, heard, self._heard)) and now < self._until:
+            self._last = replace(self._last, now=now, log=log)
+            return self._last
+        before = self._last if self._heard and self._heard[2] is log.state else None
+        rows, risks = self._rows(standing, digests, now, log, before), {}
+        for risk in self.register.risks:
+            accepted = standing.acceptances.get((self.environment, risk.id))
+            risks[risk.id] = _risk_standing(risk, rows, accepted, now, before)
+        self._heard = heard
+        self._until = min(_changes(rows, risks, now), default=datetime.max.replace(tzinfo=UTC))
+        self._last = self._added_up(standing, rows, risks, now, log)
+        return self._last
+
+    def _rows(
+        self, standing: Standing, digests: Digests, now: datetime, log: Log, before: Assessment | None
+    ) -> dict[str, RowStatus]:
+        if log.state is LogState.TAMPERED:
+            why = f"The log is not what was signed, so nothing in it counts: {log.reason}"
+            return {
+                row.id: RowStatus(row.id, self.environment, Status.INVALID, why) for row in self.register.mitigations
+            }
+        incidents = _by_risk(standing.contradicting(self.environment))
+        rows = {}
+        for risk in self.register.risks:
+            happened = incidents.get(risk.id, ())
+            for row in risk.mitigations:
+                inputs = (standing.row(self.environment, row.id), digests.get(row.id, _NO_DRILLS), happened)
+                known = before.rows[row.id] if before else None
+                is_known = known is not None and (known.until is None or now < known.until)
+                if known is None or not is_known or not _same(inputs, self._inputs[row.id]):
+                    known = status_of(row, inputs[0], happened, inputs[1], self.environment, now)
+                    self._inputs[row.id] = inputs
+                rows[row.id] = known
+        return rows
+
+    def _added_up(
+        self,
+        standing: Standing,
+        rows: Mapping[str, RowStatus],
+        risks: Mapping[str, RiskStanding],
+        now: datetime,
+        log: Log,
+    ) -> Assessment:
+        critical = [row for risk in self.register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
+        return Assessment(
+            register=self.register,
+            environment=self.environment,
+            now=now,
+            rows=rows,
+            risks=risks,
+            counts=Counts.of(len(risks), (row.status for row in rows.values())),
+            critical_rows=len(critical),
+            critical_unproven=sum(not rows[row.id].status.is_good for row in critical),
+            log=log,
+            incidents=tuple(one for one in standing.incidents.values() if one.environment == self.environment),
+            ignored=standing.ignored,
+        )
+
+
+_NO_DRILLS: Mapping[str, str] = {}
+
+
+def _by_risk(incidents: Iterable[Incident]) -> dict[str, tuple[Incident, ...]]:
+    found: dict[str, tuple[Incident, ...]] = {}
+    for incident in incidents:
+        found[incident.risk] = (*found.get(incident.risk, ()), incident)
+    return found
+
+
+def _same(inputs: tuple[object, object, object], before: tuple[object, object, object]) -> bool:
+    # a row's standing is made anew only when something is heard of it, so that being the same object is enough
+    return inputs[0] is before[0] and inputs[1:] == before[1:]
+
+
+def _risk_standing(
+    risk: Risk, rows: Mapping[str, RowStatus], accepted: Accepted | None, now: datetime, before: Assessment | None
+) -> RiskStanding:
+    is_accepted = accepted is not None and accepted.holds(now.timestamp())
+    if before is not None:
+        known = before.risks[risk.id]
+        is_same = known.acceptance is accepted and known.is_accepted is is_accepted
+        if is_same and all(rows[row.id] is before.rows[row.id] for row in risk.mitigations):
+            return known
+    inherent = residual.inherent(risk)
+    credited = {row.id: rows[row.id].effectiveness for row in risk.mitigations}
+    return RiskStanding(
+        risk=risk.id,
+        inherent=inherent,
+        residual=residual.residual(risk, credited),
+        target=residual.target(risk),
+        status=min((rows[row.id].status for row in risk.mitigations), key=_place, default=Status.UNPROVEN),
+        acceptance=accepted,
+        is_accepted=is_accepted,
+    )
+
+
+def _place(status: Status) -> int:
+    return status.place
+
+
+def _changes(rows: Mapping[str, RowStatus], risks: Mapping[str, RiskStanding], now: datetime) -> Iterator[datetime]:
+    """The moments still to come at which time alone changes something."""
+    for row in rows.values():
+        if row.until is not None and row.until > now:
+            yield row.until
+    for risk in risks.values():
+        if risk.is_accepted and risk.acceptance is not None:
+            yield datetime.fromtimestamp(risk.acceptance.word.expires_at, UTC)

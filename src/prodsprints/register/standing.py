@@ -1,0 +1,229 @@
+"""What the ledger says so far, folded entry by entry into something small: the ground of every status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from prodsprints.ledger.log import Entry
+from prodsprints.register import testimony
+from prodsprints.register.drilled import Drilled, Mark
+from prodsprints.register.testimony import (
+    Acceptance,
+    Attestation,
+    Ignored,
+    IncidentWord,
+    ReviewWord,
+    Testimony,
+    Unusable,
+    Verdict,
+    risk_of,
+)
+
+_IGNORED_KEPT = 100
+
+Place = tuple[str, str]
+"""An environment, and a row or a risk there."""
+
+
+@dataclass(frozen=True)
+class RowStanding:
+    """What is known of one row in one environment: its drills by variant, and who signed for it last."""
+
+    variants: Mapping[str, Drilled] = field(default_factory=dict)
+    attestation: Attestation | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A risk's last acceptance; `reopened` by the drill that failed after it."""
+
+    word: Acceptance
+    reopened: Mark | None = None
+
+    def holds(self, now: float) -> bool:
+        """Neither expired nor reopened."""
+        return self.reopened is None and now < self.word.expires_at
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A risk that happened: what it contradicts, and whether something reproduces it and holds.
+
+    `known` are the experiments that there were when it was declared, none of which had prevented it. `links` says since
+    when which variant of which row is said to reproduce it.
+    """
+
+    id: str
+    environment: str
+    risk: str
+    rows: tuple[str, ...]
+    declared: Mark
+    known: frozenset[str] = frozenset()
+    links: Mapping[tuple[str, str], Mark] = field(default_factory=dict)
+    lifted: Mark | None = None
+    closed: Mark | None = None
+
+    @property
+    def contradicts(self) -> bool:
+        """Closing it changes nothing: only an experiment that was changed and holds does."""
+        return self.lifted is None
+
+    def concerns(self, row: str) -> bool:
+        """Whether `row` is one of those that should have prevented it."""
+        return row in self.rows if self.rows else risk_of(row) == self.risk
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything that the first `size` entries of a tenant's log come to."""
+
+    tenant: str
+    size: int = 0
+    last_at: float = 0.0
+    rows: Mapping[Place, RowStanding] = field(default_factory=dict)
+    acceptances: Mapping[Place, Accepted] = field(default_factory=dict)
+    incidents: Mapping[str, Incident] = field(default_factory=dict)
+    reviews: Mapping[str, ReviewWord] = field(default_factory=dict)
+    nonces: frozenset[str] = frozenset()
+    ignored: tuple[Ignored, ...] = ()
+    ignored_count: int = 0
+
+    def row(self, environment: str, row: str) -> RowStanding:
+        """What is known of `row` in `environment`; nothing, mostly."""
+        return self.rows.get((environment, row), _NOTHING)
+
+    def contradicting(self, environment: str) -> tuple[Incident, ...]:
+        """The incidents of `environment` that still contradict something."""
+        return tuple(one for one in self.incidents.values() if one.environment == environment and one.contradicts)
+
+
+_NOTHING = RowStanding()
+
+
+def fold(standing: Standing, entries: Iterable[Entry]) -> Standing:
+    """`standing` with `entries` added, which follow it in the log. Folding them one by one comes to the same."""
+    return _Draft(standing).folded(entries)
+
+
+class _Draft:
+    """A standing in the making: whoever folds many entries copies the tables once."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._before = standing
+        self._rows = dict(standing.rows)
+        self._acceptances = dict(standing.acceptances)
+        self._incidents = dict(standing.incidents)
+        self._reviews = dict(standing.reviews)
+        self._nonces = set(standing.nonces)
+        self._ignored: list[Ignored] = []
+        self._reproduced_by: dict[tuple[str, str, str], list[str]] = {}
+        for incident in standing.incidents.values():
+            self._note_links(incident)
+
+    def folded(self, entries: Iterable[Entry]) -> Standing:
+        before = self._before
+        size, last_at = before.size, before.last_at
+        for entry in entries:
+            self._hear(testimony.read(entry, before.tenant))
+            size, last_at = entry.index + 1, max(last_at, entry.at.timestamp())
+        return replace(
+            before,
+            size=size,
+            last_at=last_at,
+            rows=self._rows,
+            acceptances=self._acceptances,
+            incidents=self._incidents,
+            reviews=self._reviews,
+            nonces=frozenset(self._nonces),
+            ignored=(*before.ignored, *self._ignored)[-_IGNORED_KEPT:],
+            ignored_count=before.ignored_count + len(self._ignored),
+        )
+
+    def _hear(self, said: Testimony) -> None:
+        match said:
+            case Verdict() | Unusable():
+                self._hear_drill(said)
+            case Ignored():
+                self._ignored.append(said)
+            case Attestation() | Acceptance() | IncidentWord() | ReviewWord():
+                if said.nonce in self._nonces:
+                    self._ignored.append(Ignored(said.index, "it was said before: somebody brought it up again."))
+                    return
+                self._nonces.add(said.nonce)
+                self._hear_person(said)
+
+    def _hear_drill(self, said: Verdict | Unusable) -> None:
+        place = (said.environment, said.row)
+        row = self._rows.get(place, _NOTHING)
+        known = row.variants.get(said.variant, _UNDRILLED)
+        after = known.after(said)
+        if after is known:
+            self._ignored.append(Ignored(said.index, "this drill's evidence is in the log already."))
+            return
+        self._rows[place] = replace(row, variants={**row.variants, said.variant: after})
+        if isinstance(said, Verdict) and said.outcome == "failed":
+            self._reopen((said.environment, risk_of(said.row)), Mark(said.index, said.at))
+        if isinstance(said, Verdict) and said.outcome == "held":
+            self._lift(said)
+
+    def _reopen(self, place: Place, mark: Mark) -> None:
+        accepted = self._acceptances.get(place)
+        if accepted is not None and accepted.reopened is None:
+            self._acceptances[place] = replace(accepted, reopened=mark)
+
+    def _lift(self, held: Verdict) -> None:
+        for id in self._reproduced_by.get((held.environment, held.row, held.variant), ()):
+            incident = self._incidents[id]
+            is_later = held.at >= incident.links[held.row, held.variant].at
+            if incident.contradicts and is_later and held.experiment not in incident.known:
+                self._incidents[id] = replace(incident, lifted=Mark(held.index, held.at))
+
+    def _hear_person(self, said: Attestation | Acceptance | IncidentWord | ReviewWord) -> None:
+        match said:
+            case Attestation():
+                place = (said.environment, said.row)
+                self._rows[place] = replace(self._rows.get(place, _NOTHING), attestation=said)
+            case Acceptance():
+                self._acceptances[said.environment, said.risk] = Accepted(said)
+            case ReviewWord():
+                last = self._reviews.get(said.kind)
+                if last is None or said.due >= last.due:
+                    self._reviews[said.kind] = said
+            case IncidentWord():
+                self._hear_of_incident(said)
+
+    def _hear_of_incident(self, said: IncidentWord) -> None:
+        mark = Mark(said.index, said.at)
+        incident = self._incidents.get(said.incident)
+        if said.action == "declared" and incident is None:
+            self._incidents[said.incident] = Incident(
+                said.incident, said.environment, said.risk, said.rows, mark, known=self._experiments(said.risk)
+            )
+        elif incident is None or (said.environment, said.risk) != (incident.environment, incident.risk):
+            self._ignored.append(Ignored(said.index, "it speaks of an incident that was not declared there."))
+        elif said.action == "linked":
+            links = {(row, said.variant): mark for row in said.rows}
+            self._incidents[incident.id] = replace(incident, links={**incident.links, **links})
+            self._note_links(self._incidents[incident.id])
+        elif said.action == "closed" and incident.closed is None:
+            self._incidents[incident.id] = replace(incident, closed=mark)
+        else:
+            self._ignored.append(Ignored(said.index, "the incident was declared or closed before."))
+
+    def _note_links(self, incident: Incident) -> None:
+        for row, variant in incident.links:
+            self._reproduced_by.setdefault((incident.environment, row, variant), []).append(incident.id)
+
+    def _experiments(self, risk: str) -> frozenset[str]:
+        # in whichever environment they ran: none of them had shown what then happened
+        return frozenset(
+            drilled.experiment
+            for (_, row), standing in self._rows.items()
+            if risk_of(row) == risk
+            for drilled in standing.variants.values()
+            if drilled.experiment
+        )
+
+
+_UNDRILLED = Drilled()

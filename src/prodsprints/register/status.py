@@ -1,0 +1,189 @@
+"""The status of one row: a pure function of what the register says, what the ledger says, and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from prodsprints.register.drilled import Drilled, Mark
+from prodsprints.register.effectiveness import effectiveness
+from prodsprints.register.model import Kind, Mitigation
+from prodsprints.register.standing import Incident, RowStanding
+from prodsprints.register.testimony import PEER_CLASSES, Attestation
+
+
+class Status(StrEnum):
+    """What is known of a row in one environment; worst first, and the worst of a row's parts is the row's."""
+
+    INVALID = "invalid"
+    CONTRADICTED = "contradicted"
+    FAILING = "failing"
+    UNPROVEN = "unproven"
+    STALE = "stale"
+    ATTESTED = "attested"
+    PROVEN = "proven"
+
+    @property
+    def place(self) -> int:
+        """0 for the worst."""
+        return _PLACES[self]
+
+    @property
+    def is_good(self) -> bool:
+        """Proven, or a person signed for it and the signature has not expired."""
+        return self in (Status.PROVEN, Status.ATTESTED)
+
+
+_PLACES = {status: place for place, status in enumerate(Status)}
+
+
+@dataclass(frozen=True)
+class RowStatus:
+    """The status of `row` in `environment`, why, and since when (the evidence behind it, by its index in the log).
+
+    `drilled_at` is when its drills were last held (the oldest of several variants); `until` when time alone would change
+    the status; `was_proven` that it had been proven or attested before it became stale.
+    """
+
+    row: str
+    environment: str
+    status: Status
+    reason: str
+    since: datetime | None = None
+    evidence: int | None = None
+    peer_class: str = ""
+    effectiveness: float = 0.0
+    drilled_at: datetime | None = None
+    until: datetime | None = None
+    attestation_expired: bool = False
+
+    def age_seconds(self, now: datetime) -> float | None:
+        """How old the evidence is that the row was last held; None if it never was."""
+        return None if self.drilled_at is None else max(0.0, (now - self.drilled_at).total_seconds())
+
+
+def status_of(
+    mitigation: Mitigation,
+    standing: RowStanding,
+    incidents: Iterable[Incident],
+    digests: Mapping[str, str],
+    environment: str,
+    now: datetime,
+) -> RowStatus:
+    """The status of `mitigation` in `environment` at `now`.
+
+    `standing` is what the log holds of it there, `incidents` those of the environment, and `digests` the control digest of
+    each of its drills by variant as they are now. `now` is the later of the database's time and the last checkpoint's, so
+    that a clock that goes backwards makes nothing fresh.
+    """
+    at = now.timestamp()
+    parts = [
+        *_contradictions(mitigation, incidents),
+        *(_drill_parts(mitigation, standing, digests, at) if mitigation.kind is not Kind.ATTESTATION else ()),
+        *(_signature_parts(standing.attestation, at) if mitigation.kind is not Kind.CONTROL else ()),
+    ]
+    worst = min(parts, key=lambda part: part.status.place)
+    drills = [drilled for variant, drilled in standing.variants.items() if variant in digests]
+    held = [drilled.held for drilled in drills if drilled.held]
+    is_proven = worst.status is Status.PROVEN
+    return RowStatus(
+        row=mitigation.id,
+        environment=environment,
+        status=worst.status,
+        reason=worst.reason,
+        since=_moment(worst.mark.at) if worst.mark else None,
+        evidence=worst.mark.index if worst.mark else None,
+        peer_class=max((drilled.peer_class for drilled in drills if drilled.held), key=PEER_CLASSES.index, default=""),
+        effectiveness=_credited(standing, digests) if is_proven else 0.0,
+        drilled_at=_moment(min(mark.at for mark in held)) if held else None,
+        until=_moment(min(part.until for part in parts if part.until)) if any(part.until for part in parts) else None,
+        attestation_expired=standing.attestation is not None and standing.attestation.expires_at <= at,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The status of one of the things that a row rests on, and until when it lasts by itself."""
+
+    status: Status
+    reason: str
+    mark: Mark | None = None
+    until: float = 0.0
+
+
+def _contradictions(mitigation: Mitigation, incidents: Iterable[Incident]) -> Iterator[_Part]:
+    for incident in incidents:
+        if incident.contradicts and incident.concerns(mitigation.id):
+            reason = (
+                f"Incident {incident.id} happened; it stands until an experiment that was changed, is linked to it and "
+                "reproduces it is held."
+            )
+            yield _Part(Status.CONTRADICTED, reason, incident.declared)
+
+
+def _drill_parts(
+    mitigation: Mitigation, standing: RowStanding, digests: Mapping[str, str], now: float
+) -> Iterator[_Part]:
+    yield from _retired_parts(standing, digests)
+    if mitigation.missing_software:
+        lacking = " and ".join(f"no {part}" for part in mitigation.missing_software)
+        yield _Part(Status.UNPROVEN, f"It has {lacking} yet.")
+    elif not digests:
+        yield _Part(Status.UNPROVEN, "Its drills cannot be imported here.")
+    for variant, digest in digests.items():
+        drilled = standing.variants.get(variant, Drilled())
+        yield _variant_part(variant, drilled, digest, mitigation.max_age.total_seconds(), now)
+
+
+def _retired_parts(standing: RowStanding, digests: Mapping[str, str]) -> Iterator[_Part]:
+    # A drill that failed does not go away by being taken off the list: the drills that are on it have to pass as often.
+    present = [standing.variants.get(variant, Drilled()) for variant in digests]
+    for variant, drilled in standing.variants.items():
+        if variant in digests or not drilled.is_failing or drilled.failed is None:
+            continue
+        if not present or not all(one.passed_since(drilled.failed.index) for one in present):
+            yield _Part(Status.FAILING, f"{variant} failed, and is no longer drilled.", drilled.failed)
+
+
+def _variant_part(variant: str, drilled: Drilled, digest: str, max_age: float, now: float) -> _Part:
+    if drilled.invalid is not None:
+        return _Part(Status.INVALID, f"{variant}: {drilled.why_invalid}", drilled.invalid)
+    if drilled.is_failing:
+        passes = f"{drilled.owed_passes} more pass{'' if drilled.owed_passes == 1 else 'es'}"
+        return _Part(Status.FAILING, f"{variant} failed; it needs {passes} in a row.", drilled.failed)
+    if drilled.held is None:
+        return _Part(Status.UNPROVEN, f"{variant} has not been drilled here.")
+    if drilled.digest != digest:
+        return _Part(Status.STALE, f"{variant}: the control was changed since it was drilled.", drilled.held)
+    until = drilled.held.at + max_age
+    if now >= until:
+        return _Part(
+            Status.STALE, f"{variant}: it was last held more than {max_age / 86_400:g} days ago.", drilled.held
+        )
+    words = {"service": "the real service", "engine": "the real program", "double": "a double"}[drilled.peer_class]
+    return _Part(Status.PROVEN, f"{variant} held, against {words}.", drilled.held, until)
+
+
+def _signature_parts(signed: Attestation | None, now: float) -> Iterator[_Part]:
+    if signed is None:
+        yield _Part(Status.UNPROVEN, "Nobody has signed for it here.")
+        return
+    mark = Mark(signed.index, signed.at)
+    if now >= signed.expires_at:
+        yield _Part(Status.STALE, "What was signed for it has expired.", mark)
+    else:
+        yield _Part(Status.ATTESTED, "A person signed for it.", mark, signed.expires_at)
+
+
+def _credited(standing: RowStanding, digests: Mapping[str, str]) -> float:
+    drills = [(standing.variants[variant], digest) for variant, digest in digests.items()]
+    if any(drilled.owed_days for drilled, _ in drills):
+        return 0.0
+    tallies = [drilled.tally(digest) for drilled, digest in drills]
+    return effectiveness(sum(tally.passes for tally in tallies), sum(tally.counted_failures for tally in tallies))
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,40 @@
+"""The gate before anything is built: the worker's credentials belong to the account that the commit names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prodsprints.controls.providers import account as accounts
+from prodsprints.controls.providers.account import Account, Place
+from prodsprints.release.config.schema import Aws
+from prodsprints.release.gates.result import GateResult
+
+
+def check(stated: Aws, *, home: Path, say: Callable[[str], None], learn: Callable[..., None]) -> GateResult:
+    """Ask AWS whose credentials these are. `say` hears what to know of the calls, `learn` which values are secret.
+
+    Raises a ProdSprintsError when AWS does not answer: an old answer would not do.
+    """
+    place = Place(stated.account, stated.region, stated.endpoint, stated.addresses or ())
+    with accounts.opened(place, home=home, say=say, learn=learn) as account:
+        return compare(account, stated.account)
+
+
+def compare(account: Account, expected: str) -> GateResult:
+    """Whether the credentials belong to the account with the number `expected`."""
+    started = time.monotonic()
+    identity = account.identity()
+    if identity.account != expected:
+        return GateResult(
+            passed=False,
+            summary=f"The worker's credentials belong to the AWS account {identity.account}, not to {expected}.",
+            seconds=time.monotonic() - started,
+            next_step="Give the worker credentials of the right account (AWS_PROFILE), or correct `providers.aws.account`.",
+        )
+    return GateResult(
+        passed=True,
+        summary=f"AWS account {expected}, {account.called()}, as {identity.arn}.",
+        seconds=time.monotonic() - started,
+    )
