@@ -51,7 +51,7 @@ def echo(address: tuple[str, int], text: bytes) -> bytes:
 def get(url: str) -> int:
     """One attempt."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - on loopback
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

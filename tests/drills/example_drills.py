@@ -40,9 +40,9 @@ class _EchoServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def stand_echo(stage: Stage) -> Iterator[Echo]:
-    with _serving(_EchoServer(("127.0.0.1", 0), _EchoHandler)) as port:
-        with faults.tcp_proxy(stage, upstream=("127.0.0.1", port)) as proxy:
-            yield Echo(proxy)
+    server = _EchoServer(("127.0.0.1", 0), _EchoHandler)
+    with _serving(server) as port, faults.tcp_proxy(stage, upstream=("127.0.0.1", port)) as proxy:
+        yield Echo(proxy)
 
 
 @contextmanager
@@ -136,9 +136,9 @@ Fetching = Callable[[], int]
 
 @contextmanager
 def stand_api(stage: Stage) -> Iterator[faults.HttpOrigin]:
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), _Hello)) as port:
-        with faults.http_origin(stage, upstream=f"http://127.0.0.1:{port}") as origin:
-            yield origin
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hello)
+    with _serving(server) as port, faults.http_origin(stage, upstream=f"http://127.0.0.1:{port}") as origin:
+        yield origin
 
 
 @contextmanager

@@ -56,8 +56,8 @@ class Sample:
 class Played:
     """One arm from its beginning to its end.
 
-    `broken` says why it gives no verdict, if it ended so: the drill raised, hung, or left something behind. `lines` are the
-    lines that it executed, by file, where they were traced.
+    `broken` says why it gives no verdict, if it ended so: the drill raised, hung, or left something behind. `lines` are
+    the lines that it executed, by file, where they were traced.
     """
 
     arm: Arm

@@ -74,11 +74,10 @@ class Catalog:
         experiment = self._loaded(entry)
         if experiment.row != row:
             raise ExperimentError(
-                f"{entry} is an experiment of {experiment.row}, but {row} names it.", next_step="Correct one of the two."
+                f"{entry} is an experiment of {experiment.row}, but {row} names it.",
+                next_step="Correct one of the two.",
             )
-        return Drill(
-            entry, experiment, digest.control(entry, experiment, self.config), digest.experiment_sha256(entry)
-        )
+        return Drill(entry, experiment, digest.control(entry, experiment, self.config), digest.experiment_sha256(entry))
 
     def _loaded(self, entry: str) -> Experiment[Any, Any]:
         if entry not in self._experiments:

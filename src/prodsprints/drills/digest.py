@@ -54,7 +54,7 @@ def source_files(sources: Iterable[str]) -> dict[str, Path]:
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` with each secret replaced by the same words, whatever its value: a rotated password changes no digest."""
+    """`config` with each secret replaced by the same word, so that a rotated password changes no digest."""
     redactor = Redactor()
 
     def cleaned(name: str, value: Any) -> Any:

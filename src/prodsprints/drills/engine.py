@@ -41,8 +41,9 @@ _PASSED_ON = ("PATH", "LANG", "LC_", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_",
 class Event:
     """Something that happened in an arm (or, with `arm` empty, in the run), `at` seconds after its arm began.
 
-    Kinds: `phase` {name}, `probe` {group, name, holds, words, seconds}, `fault` {on}, `samples` {samples: [[at, ok, seconds,
-    label]…]}, `measure` {name, value}, `broken` {why}, `end` {ending}; of the run: `verdict` {outcome, reason}.
+    Kinds: `phase` {name}, `probe` {group, name, holds, words, seconds}, `fault` {on}, `samples` {samples: [[at, ok,
+    seconds, label]…]}, `measure` {name, value}, `broken` {why}, `end` {ending}; of the run: `verdict` {outcome,
+    reason}.
     """
 
     arm: str
@@ -96,8 +97,9 @@ def run(
 ) -> Result:
     """Run the drill called `entry` (`package.module:attribute`) below `directory`, where nothing of it is left.
 
-    Raises ExperimentError when there is no such experiment; whatever goes wrong in an arm is part of the result. Side by
-    side, so that whatever else the machine does hits both arms alike. Without the placebo arm `outside` is not known.
+    Raises ExperimentError when there is no such experiment; whatever goes wrong in an arm is part of the result. Side
+    by side, so that whatever else the machine does hits both arms alike. Without the placebo arm `outside` is not
+    known.
     """
     experiment = catalog.load(entry)
     told = digest.without_secrets(config or {})

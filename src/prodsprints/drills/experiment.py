@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 S = TypeVar("S")
 
-_ROW = re.compile(r"[A-Z][A-Z0-9]{0,15}\.[1-9][0-9]?")
+_ROW = re.compile(r"[A-Z]{1,8}[0-9]{1,5}\.[0-9]{1,3}")
 _VARIANT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _LONGEST_SECONDS = 300.0
@@ -71,8 +71,8 @@ def broke(words: str) -> Observation:
 class Probe(Generic[P, S]):
     """One look at the peers and the subject.
 
-    `look` catches the errors that the peer may answer with and says `broke` of them. Anything else it lets through means
-    that the drill itself is broken, which is no verdict: a placebo that cannot be imported proves nothing.
+    `look` catches the errors that the peer may answer with and says `broke` of them. Anything else it lets through
+    means that the drill itself is broken, which is no verdict: a placebo that cannot be imported proves nothing.
     """
 
     name: str
@@ -85,10 +85,10 @@ class Experiment(Generic[P, S]):
 
     `sources` are the dotted modules that are the control (a package stands for all of its modules). `stand` starts the
     peers with the fault device in front of them; `treatment` builds the very object that the release's composition root
-    wires, `placebo` the bare peer. `steady` must hold before `inject` begins the fault. Under the fault come `probes`, in
-    order, then `seen`: that the peer really was hit. In the placebo arm the probe called `named` must break. `after` is
-    looked at in the treatment arm once the fault is over. `limit_seconds` bounds one arm, from its `stand` on; `scale` states
-    what was scaled down ("waits are 1/50 of production's").
+    wires, `placebo` the bare peer. `steady` must hold before `inject` begins the fault. Under the fault come `probes`,
+    in order, then `seen`: that the peer really was hit. In the placebo arm the probe called `named` must break. `after`
+    is looked at in the treatment arm once the fault is over. `limit_seconds` bounds one arm, from its `stand` on;
+    `scale` states what was scaled down ("waits are 1/50 of production's").
     """
 
     row: str
@@ -118,7 +118,10 @@ class Experiment(Generic[P, S]):
             (not self.sources, "it names no sources: nothing would be bound to its evidence"),
             (not all(map(_MODULE.fullmatch, self.sources)), "a source is not a dotted module name"),
             (not self.peers, "it names no peer"),
-            (not self.steady, "it has no steady state, so that a broken system could not be told from a broken control"),
+            (
+                not self.steady,
+                "it has no steady state, so that a broken system could not be told from a broken control",
+            ),
             (self.named not in {probe.name for probe in self.probes}, f"no probe is named {self.named!r}"),
             (not 0 < self.limit_seconds <= _LONGEST_SECONDS, f"limit_seconds is not in 0…{_LONGEST_SECONDS:g}"),
             (len({probe.name for probe in self.looks}) < len(self.looks), "two of its probes have one name"),

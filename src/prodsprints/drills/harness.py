@@ -1,4 +1,4 @@
-"""Plays one arm of an experiment, in a process that is there for nothing else, and tells what it shows as it happens."""
+"""Plays one arm of an experiment, in a process of its own, and tells what it shows while it happens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from prodsprints.store.address import Address
 
 _TICK_SECONDS = 0.2
 _LONGEST_WORDS = 500
+_PATHS = frozenset(field.name for field in fields(Settings) if "Path" in str(field.type))
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Script:
     def parse(line: bytes) -> Script:
         """What `document` wrote."""
         told = json.loads(line)
-        settings = {**told["settings"], "home": Path(told["settings"]["home"])}
+        settings = {
+            name: Path(value) if name in _PATHS and value else value for name, value in told["settings"].items()
+        }
         admin = Address(told["admin"]) if told["admin"] else None
         return Script(
             told["entry"],
@@ -60,7 +63,9 @@ class Script:
 
     def document(self) -> bytes:
         """One line of JSON."""
-        settings = {**vars(self.settings), "home": str(self.settings.home)}
+        settings = {
+            name: str(value) if name in _PATHS and value else value for name, value in vars(self.settings).items()
+        }
         told = {
             **vars(self),
             "settings": settings,
@@ -150,7 +155,7 @@ class _Playing:
 
     @contextmanager
     def _subject(self, build: Callable[[Stage, Any], Any], stage: Stage, peers: Any) -> Iterator[Any]:
-        """The subject; what the control itself raises while it is built counts against it, like a broken steady state."""
+        """The subject; what the control raises while it is built counts against it, like a broken steady state."""
         with ExitStack() as stack:
             began = self._voice.now()
             try:
@@ -162,9 +167,7 @@ class _Playing:
                 subject = _NOT_BUILT
             yield subject
 
-    def _look(
-        self, group: Group, probes: tuple[Probe[Any, Any], ...], stage: Stage, peers: Any, subject: Any
-    ) -> bool:
+    def _look(self, group: Group, probes: tuple[Probe[Any, Any], ...], stage: Stage, peers: Any, subject: Any) -> bool:
         """Look through all of them, in order; True if all hold."""
         all_hold = True
         for probe in probes:
@@ -172,8 +175,8 @@ class _Playing:
             try:
                 seen = probe.look(stage, peers, subject)
             except Exception as error:
-                # What comes out of the control's own lines is what the control did. Everything else is the drill's defect,
-                # and in the placebo arm, which has no control, everything is.
+                # What comes out of the control's own lines is what the control did. Everything else is the drill's
+                # defect, and in the placebo arm, which has no control, everything is.
                 if not self._is_the_controls(error):
                     raise
                 traceback.print_exc()
@@ -268,9 +271,10 @@ _NOT_BUILT = object()
 
 
 def _stay_on_loopback(voice: _Voice) -> None:
-    """Refuse every connection of this process to an address that is not this machine's own, and say so.
+    """Refuse every connection of this process to an address that is not on loopback, and say so.
 
-    A safety net under careless experiments, no wall: programs that they start and libraries in C (libpq) pass beside it.
+    A safety net under careless experiments, no wall: programs that they start and libraries in C (libpq) pass beside
+    it.
     """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

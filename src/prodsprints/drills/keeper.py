@@ -1,4 +1,4 @@
-"""The process around an arm's process: ends it in time, with everything it started, also when the drill's own worker dies."""
+"""The process around an arm's process: ends it in time, with all that it started, also when the worker dies."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ _INSTRUMENT = Path(__file__).parent
 def executed(entry: str, experiment: Experiment[Any, Any]) -> Iterator[dict[str, list[int]]]:
     """The lines that this process executes in the block, by file; filled in at its end.
 
-    Traced are our own package, the experiment's and those of its sources, by coverage's tracer in C. Other processes that
-    the subject starts are not seen.
+    Traced are our own package, the experiment's and those of its sources, by coverage's tracer in C. Other processes
+    that the subject starts are not seen.
     """
     import coverage
 
@@ -36,14 +36,13 @@ def executed(entry: str, experiment: Experiment[Any, Any]) -> Iterator[dict[str,
         lines.update({path: sorted(data.lines(path) or ()) for path in data.measured_files()})
 
 
-def outside(
-    entry: str, experiment: Experiment[Any, Any], treatment: Played, placebo: Played
-) -> tuple[str, ...]:
+def outside(entry: str, experiment: Experiment[Any, Any], treatment: Played, placebo: Played) -> tuple[str, ...]:
     """`file:line` of each line that only the treatment executed and that no digest of this drill covers.
 
-    Covered are the sources and the experiment's own module. Not counted are the engine of the drills, which is the measuring
-    instrument, and what an import executes (everything outside of functions): a lazy import in one arm is no part of
-    what the control does. Everything else counts, kernel and logging included: whatever only the control calls can break it.
+    Covered are the sources and the experiment's own module. Not counted are the engine of the drills, which is the
+    measuring instrument, and what an import executes (everything outside of functions): a lazy import in one arm is no
+    part of what the control does. Everything else counts, kernel and logging included: whatever only the control calls
+    can break it.
     """
     covered = {path.resolve() for path in digest.source_files((*experiment.sources, entry.partition(":")[0])).values()}
     found: list[str] = []

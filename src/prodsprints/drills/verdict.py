@@ -13,8 +13,8 @@ from prodsprints.drills.experiment import Experiment
 class Outcome(StrEnum):
     """What a run proves of its control.
 
-    Held: it stood a fault that the bare peer did not stand. Failed: it did not. Invalid: the bare peer stood it as well, so
-    the drill proves nothing about any control. None: the drill itself did not work.
+    Held: it stood a fault that the bare peer did not stand. Failed: it did not. Invalid: the bare peer stood it as
+    well, so the drill proves nothing about any control. None: the drill itself did not work.
     """
 
     HELD = "held"
@@ -51,8 +51,8 @@ def _no_verdict(experiment: Experiment[Any, Any], treatment: Played, placebo: Pl
     for arm in arms:
         if arm.ending is Ending.BROKEN:
             return Verdict(Outcome.NONE, f"The {arm.arm} arm gives no verdict: {arm.broken}.")
-    # The bare peer's steady state is the system's own. Where that is fine and the treatment's is not, the control is what
-    # breaks healthy calls: that is a verdict, below.
+    # The bare peer's steady state is the system's own. Where that is fine and the treatment's is not, the control is
+    # what breaks healthy calls: that is a verdict, below.
     unsteady = placebo if placebo is not None else treatment
     if unsteady.ending is Ending.UNSTEADY:
         look = _broken(unsteady, Group.STEADY)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import inf
 
 from prodsprints.guard import checks
-from prodsprints.guard.errors import CircuitOpenError
+from prodsprints.guard.errors import CircuitOpenError, RateLimitError, Rejection
 from prodsprints.guard.ownership import Owned
 
 
@@ -78,8 +78,17 @@ class CircuitBreaker(Owned):
             self.trips += 1
             self._enter(Circuit.OPEN, now + self.recovery_timeout)
 
-    def released(self, era: int, now: float) -> None:
-        """A call that was admitted in `era` says nothing about the provider; if it was the probe, the next one is."""
+    def ended(self, era: int, error: BaseException, now: float) -> None:
+        """A call that was admitted in `era` raised `error`: what does that say about the provider?"""
+        if isinstance(error, self.failures) and not isinstance(error, (RateLimitError, Rejection)):
+            self.failed(era, now)
+        elif isinstance(error, Exception) and not isinstance(error, (RateLimitError, Rejection)):
+            self.succeeded(era)
+        else:
+            self._released(era, now)
+
+    def _released(self, era: int, now: float) -> None:
+        """It says nothing; if that call was the probe, the next one is."""
         if era == self.era and self.circuit is Circuit.HALF_OPEN:
             self._enter(Circuit.OPEN, now)
 

@@ -37,7 +37,7 @@ def perform(steps: Steps[T], clock: Clock) -> T:
         step = next(steps)
         while True:
             try:
-                answer = clock.sleep(step.seconds) if isinstance(step, Sleep) else step.fn(*step.args, **step.kwargs)
+                answer = _take(step, clock)
             except BaseException as error:
                 step = steps.throw(error)
             else:
@@ -45,3 +45,10 @@ def perform(steps: Steps[T], clock: Clock) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def _take(step: Sleep | Run, clock: Clock) -> Any:
+    if isinstance(step, Run):
+        return step.fn(*step.args, **step.kwargs)
+    clock.sleep(step.seconds)
+    return None

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from prodsprints.guard.clock import Clock
-from prodsprints.guard.effects import Run, Sleep, Steps
+from prodsprints.guard.effects import Run, Steps
 from prodsprints.guard.reaper import timed_out
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ async def perform_async(steps: Steps[T], clock: Clock) -> T:
         step = next(steps)
         while True:
             try:
-                answer = await (clock.asleep(step.seconds) if isinstance(step, Sleep) else _run(step))
+                answer = await (_run(step) if isinstance(step, Run) else clock.asleep(step.seconds))
             except BaseException as error:
                 step = steps.throw(error)
             else:

@@ -8,11 +8,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from prodsprints.guard.errors import GuardInputError
-from prodsprints.guard.limiter import LeaseSource, Unmetered
+from prodsprints.guard.limiter import LeaseSource, Unlimited, Unmetered
 from prodsprints.guard.ownership import Owned, Threads
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+# Looking for the fullest bucket at every call would cost more than the rest of the pool.
+_CALLS_A_TURN = 16
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,13 @@ class KeyPool(Owned):
         scopes = dict.fromkeys(key.scope or key.name for key in keys)
         self.quotas = {scope: quota(scope) if quota else Unmetered() for scope in scopes}
         self.held = tuple(HeldKey(key, self.quotas[key.scope or key.name]) for key in keys)
-        self._first = self.held[0]
-        self._single = len(keys) == 1
-        self._turn = 0
+        self._current = self.held[0]
+        self._calls_left: float = _CALLS_A_TURN if len(self.held) > 1 else inf
+
+    @classmethod
+    def inert(cls) -> KeyPool:
+        """No key and no bucket, for calls without this layer."""
+        return cls.anonymous(Unlimited())
 
     @classmethod
     def anonymous(cls, quota: LeaseSource | None = None) -> KeyPool:
@@ -58,8 +65,14 @@ class KeyPool(Owned):
         return cls([Key("")], quota=lambda _: quota or Unmetered())
 
     def take(self, now: float) -> HeldKey | None:
-        """The key with the most quota left, a token of it spent; None if that key has none now."""
-        held = self._first if self._single else self._fullest(now)
+        """A key, a token of its quota spent: the current one while its turn lasts, then the fullest; None if that one
+        has nothing either."""
+        if self._calls_left:
+            self._calls_left -= 1
+            if not self._current.quota.take(now):
+                return self._current
+        self._current = held = max(self.held, key=lambda held: held.quota.remaining(now))
+        self._calls_left = _CALLS_A_TURN if len(self.held) > 1 else inf
         return None if held.quota.take(now) else held
 
     def search(self, now: float) -> HeldKey | float:
@@ -72,20 +85,13 @@ class KeyPool(Owned):
             shortest = min(shortest, wait)
         return shortest
 
-    def ready(self, now: float) -> bool:
-        """True if some key has quota now."""
-        return any(quota.remaining(now) >= 1 for quota in self.quotas.values())
+    def has_another(self, now: float) -> bool:
+        """After one key was throttled: True if there is another one with quota."""
+        return len(self.quotas) > 1 and any(quota.remaining(now) >= 1 for quota in self.quotas.values())
 
-    def _fullest(self, now: float) -> HeldKey:
-        """The key with the most quota left; among equals, in turn."""
-        held = self.held
-        self._turn = turn = (self._turn + 1) % len(held)
-        best, most = held[turn], -inf
-        for candidate in held[turn:] + held[:turn]:
-            remaining = candidate.quota.remaining(now)
-            if remaining > most:
-                best, most = candidate, remaining
-        return best
+    def frozen(self, now: float) -> bool:
+        """True if a throttled key is what calls wait for."""
+        return any(quota.frozen_until > now for quota in self.quotas.values())
 
     def claim(self, owner: Threads | AbstractEventLoop) -> None:
         super().claim(owner)

@@ -11,7 +11,7 @@ from prodsprints.guard.breaker import CircuitBreaker
 from prodsprints.guard.budget import RetryBudget
 from prodsprints.guard.bulkhead import Bulkhead
 from prodsprints.guard.clock import Clock
-from prodsprints.guard.errors import CallTimeoutError, RateLimitError, Rejection
+from prodsprints.guard.errors import GuardError, RateLimitError, Rejection
 from prodsprints.guard.keys import HeldKey, KeyPool
 from prodsprints.guard.ownership import Owned, Threads
 from prodsprints.guard.retry import Retry
@@ -30,7 +30,7 @@ class Layers(Owned):
 
     name: str
     deadline_seconds: float
-    retry: Retry | None
+    retry: Retry
     budget: RetryBudget
     breaker: CircuitBreaker
     bulkhead: Bulkhead
@@ -60,23 +60,22 @@ class Layers(Owned):
             self.reaper = Reaper(owner, self.first_attempt_seconds, self.clock.now)
 
     def failed(self, error: BaseException, *, era: int, held: HeldKey, now: float) -> None:
-        """Tell each layer what an attempt that ended with `error` means to it."""
+        """Tell each layer of an attempt that ended with `error`, innermost first, as the pipeline does."""
+        if isinstance(error, RateLimitError):
+            self.throttled(held, error, now)
         self.bulkhead.leave()
-        if isinstance(error, RateLimitError) and not isinstance(error, Rejection):
+        self.breaker.ended(era, error, now)
+
+    def throttled(self, held: HeldKey, error: RateLimitError, now: float) -> None:
+        """The provider throttles `held`: leave it alone. A Rejection is no word of the provider's."""
+        if not isinstance(error, Rejection):
             self.telemetry.throttled += 1
             held.quota.freeze(now + self.floor(error, otherwise=self.freeze_seconds))
-            self.breaker.released(era, now)
-        elif isinstance(error, Rejection) or not isinstance(error, Exception):
-            self.breaker.released(era, now)
-        elif isinstance(error, (*self.breaker.failures, CallTimeoutError)):
-            self.breaker.failed(era, now)
-        else:
-            self.breaker.succeeded(era)
 
     def floor(self, error: BaseException, *, otherwise: float = 0.0) -> float:
         """The seconds that `error` asks to wait, up to what we are ready to believe."""
-        asked = getattr(error, "retry_after", None)
-        return otherwise if asked is None else min(float(asked), self.longest_freeze_seconds)
+        asked = error.retry_after if isinstance(error, GuardError) else None
+        return otherwise if asked is None else min(asked, self.longest_freeze_seconds)
 
     def snapshot(self) -> Snapshot:
         telemetry = self.telemetry

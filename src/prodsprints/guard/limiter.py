@@ -82,3 +82,10 @@ class Unmetered(Owned):
 
     def freeze(self, until: float) -> None:
         self.frozen_until = max(self.frozen_until, until)
+
+
+class Unlimited(Unmetered):
+    """Tokens without end, whatever the provider says: for calls without this layer."""
+
+    def freeze(self, until: float) -> None:
+        """Left to whoever called."""

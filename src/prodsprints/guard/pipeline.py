@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.effects import Run, Sleep, Steps
-from prodsprints.guard.errors import DeadlineExceeded, QuotaSpentError, RateLimitError, Rejection
+from prodsprints.guard.errors import CallTimeoutError, DeadlineExceeded, QuotaSpentError, RateLimitError, Rejection
 from prodsprints.guard.fallback import Failover, Fallback
 from prodsprints.guard.keys import HeldKey
 from prodsprints.guard.layers import Layers
@@ -17,6 +17,8 @@ from prodsprints.guard.telemetry import Outcome
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
+
+_NO_RETRYING: Any = None  # the strategies never look at tenacity's own retrying object
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,14 +66,18 @@ class Call(Generic[T]):
     def steps(self) -> Steps[T]:
         """Deadline: everything inside ends in time, because nothing inside waits longer than what remains."""
         try:
-            answer: T = yield from self._fallback()
+            return (yield from self._fallback())
+        except CallTimeoutError as error:
+            self._outcome = Outcome.TIMED_OUT
+            if self._now() < self._ends_at:
+                raise
+            raise self._too_late() from error
         except BaseException as error:
             self._outcome = Outcome.of(error)
             raise
         finally:
             with STATE:
                 self._layers.telemetry.ended(self._outcome, self._now() - self._began)
-        return answer
 
     def _fallback(self) -> Steps[T]:
         fallback = self._guarded.fallback
@@ -106,28 +112,123 @@ class Call(Generic[T]):
         while True:
             if error is None:
                 try:
-                    return (yield from self._breaker())
+                    answer: T = yield from self._breaker()
                 except Exception as raised:
                     error = raised
-            if self._layers.retry is None or isinstance(error, Rejection):
+                else:
+                    self._layers.budget.succeeded()
+                    return answer
+            if isinstance(error, Rejection):
                 raise error
-            state = self._state(state, error)
-            yield Sleep(self._wait_before_next(state, error))
+            state = self._next_state(state, error)
+            yield Sleep(self._pause(state, error))
             error = None
 
     def _breaker(self) -> Steps[T]:
         breaker = self._layers.breaker
         with STATE:
             era = breaker.admit(self._now())
-        return (yield from self._bulkhead(era))
-
-    def _bulkhead(self, era: int) -> Steps[T]:
-        layers, held = self._layers, None
         try:
+            answer: T = yield from self._bulkhead()
+        except BaseException as error:
             with STATE:
-                layers.bulkhead.enter()
-        except Rejection:
-            layers.breaker.released(era, self._now())
+                breaker.ended(era, error, self._now())
             raise
-        ...
-        return (yield from self._key(era))
+        with STATE:
+            breaker.succeeded(era)
+        return answer
+
+    def _bulkhead(self) -> Steps[T]:
+        bulkhead = self._layers.bulkhead
+        with STATE:
+            bulkhead.enter()
+        try:
+            return (yield from self._key())
+        finally:
+            with STATE:
+                bulkhead.leave()
+
+    def _key(self) -> Steps[T]:
+        held = yield from self._token()
+        try:
+            return (yield from self._timeout(held))
+        except RateLimitError as error:
+            with STATE:
+                self._layers.throttled(held, error, self._now())
+            raise
+
+    def _token(self) -> Steps[HeldKey]:
+        keys = self._layers.keys
+        while True:
+            now = self._now()
+            with STATE:
+                found = keys.search(now)
+            if isinstance(found, HeldKey):
+                return found
+            spread = self._layers.random() * min(found, _SPREAD_SECONDS) if keys.frozen(now) else 0.0
+            if now + found + spread >= self._ends_at:
+                raise QuotaSpentError(
+                    what="No key for this provider has quota left in time.",
+                    retry_after=found,
+                    next_step=f"Try again in {found:.1f} s, call less often, or add a key of another account.",
+                )
+            yield Sleep(max(found + spread, _SHORTEST_SLEEP_SECONDS))
+
+    def _timeout(self, held: HeldKey) -> Steps[T]:
+        seconds = min(self._layers.timeout_seconds, self._remaining())
+        args = self._args
+        if self._guarded.with_attempt:
+            args = (Attempt(held.key, self._now() + seconds, self._layers.clock.now), *args)
+        answer: T = yield Run(self._guarded.fn, args, self._kwargs, seconds)
+        return answer
+
+    def _pause(self, state: RetryCallState, error: Exception) -> float:
+        """How long to wait before the next attempt; raises `error` if there is to be none.
+
+        The strategy's wait comes on top of what the provider asks for: else all that it turned away would be back in
+        the same moment.
+        """
+        layers, now = self._layers, self._now()
+        if not layers.retry.retry(state) or layers.retry.stop(state):
+            raise error
+        throttled = isinstance(error, RateLimitError)
+        with STATE:
+            another = throttled and layers.keys.has_another(now)
+            pause = 0.0 if another else layers.floor(error) + float(layers.retry.wait(state))
+            if now + pause >= self._ends_at:
+                raise error
+            if not throttled and not layers.budget.spend(now):
+                layers.telemetry.budget_spent += 1
+                raise error
+            layers.telemetry.retries += 1
+        state.upcoming_sleep = pause
+        state.idle_for += pause
+        return pause
+
+    def _next_state(self, state: RetryCallState | None, error: Exception) -> RetryCallState:
+        """What tenacity's strategies look at, with this guard's clock."""
+        from tenacity import RetryCallState  # only a call that failed needs it
+
+        if state is None:
+            state = RetryCallState(_NO_RETRYING, self._guarded.fn, self._args, self._kwargs)
+            state.start_time = self._began
+        else:
+            state.prepare_for_next_attempt()
+        state.set_exception((type(error), error, error.__traceback__))
+        state.outcome_timestamp = self._now()
+        return state
+
+    def _remaining(self, because: Exception | None = None) -> float:
+        remaining = self._ends_at - self._now()
+        if remaining <= 0:
+            raise self._too_late() from because
+        return remaining
+
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"The call was not answered within its deadline of {self._layers.deadline_seconds:g} s.",
+            next_step="Try again later if it is safe to ask twice, or give the guard a later deadline.",
+        )
+
+    def _now(self) -> float:
+        return self._layers.clock.now()

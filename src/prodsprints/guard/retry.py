@@ -59,6 +59,11 @@ class Retry:
     wait: Wait = field(default_factory=full_jitter)
     retry: Predicate = _when_turned_away
 
+    @classmethod
+    def never(cls) -> Retry:
+        """No second attempt, for calls without this layer."""
+        return cls(retry=lambda _: False)
+
     def __post_init__(self) -> None:
         for name in ("stop", "wait", "retry"):
             if not callable(getattr(self, name)):

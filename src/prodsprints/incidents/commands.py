@@ -22,7 +22,6 @@ _LONGEST_OUTCOME = 2_000
 def declare(
     db: Database,
     ledger: Ledger,
-    tenant_id: UUID,
     *,
     id: UUID,
     known: Mapping[str, Collection[str]],
@@ -50,8 +49,8 @@ def declare(
         security=security,
         created_at=now,
     )
-    action = Action(id, "declared", people.reference(db, tenant_id, actor), now)
-    with db.tenant(tenant_id) as connection:
+    action = Action(id, "declared", people.reference(db, ledger.tenant_id, actor), now)
+    with db.tenant(ledger.tenant_id) as connection:
         connection.execute(
             """
             insert into incidents (id, environment, risk_id, row_ids, title, what_happened, security)
@@ -67,48 +66,53 @@ def declare(
                 security,
             ],
         )
-    _act(db, ledger, tenant_id, incident, action)
-    return listing.get(db, tenant_id, id)
+    _act(db, ledger, incident, action)
+    return listing.get(db, ledger.tenant_id, id)
 
 
 def link(
     db: Database,
     ledger: Ledger,
-    tenant_id: UUID,
     incident_id: UUID,
     *,
     id: UUID,
+    row: str,
     variant: str,
-    known_variants: Collection[str],
+    known: Mapping[str, Collection[str]],
     actor: str,
 ) -> Incident:
-    """Name the drill variant that reproduces the incident: once a changed one holds, it contradicts no longer."""
-    incident = listing.get(db, tenant_id, incident_id)
-    if variant not in known_variants:
-        hint = nearest(variant, known_variants) or (
-            f"; there are {', '.join(sorted(known_variants))}." if known_variants else "; it has no drill yet."
-        )
+    """Name the drill that reproduces the incident: once a changed one is held, it contradicts no longer.
+
+    `known` are the variants of each row's drills.
+    """
+    incident = listing.get(db, ledger.tenant_id, incident_id)
+    if row.partition(".")[0] != incident.risk:
         raise IncidentInputError(
-            f"No drill of {incident.risk} is called {variant[:60]!r}{hint}",
+            f"{row[:60]!r} is no row of {incident.risk}, which the incident belongs to.",
+            next_step=f"`prodsprints register show {incident.risk}` lists its rows.",
+        )
+    if variant not in known.get(row, ()):
+        there = ", ".join(sorted(known.get(row, ())))
+        hint = nearest(variant, known.get(row, ())) or (f"; there are {there}." if there else "; it has none yet.")
+        raise IncidentInputError(
+            f"No drill of {row} is called {variant[:60]!r}{hint}",
             next_step="`prodsprints drill list` shows them; `prodsprints drill new` begins another.",
         )
-    _act(db, ledger, tenant_id, incident, _action(db, tenant_id, id, "linked", actor, variant=variant))
-    return listing.get(db, tenant_id, incident_id)
+    _act(db, ledger, incident, _action(db, ledger, id, "linked", actor, row=row, variant=variant))
+    return listing.get(db, ledger.tenant_id, incident_id)
 
 
-def close(
-    db: Database, ledger: Ledger, tenant_id: UUID, incident_id: UUID, *, id: UUID, outcome: str, actor: str
-) -> Incident:
+def close(db: Database, ledger: Ledger, incident_id: UUID, *, id: UUID, outcome: str, actor: str) -> Incident:
     """Close the incident with what came of it. Raises IncidentClosedError when that was done before."""
-    incident = listing.get(db, tenant_id, incident_id)
+    incident = listing.get(db, ledger.tenant_id, incident_id)
     if incident.closing is not None:
         raise IncidentClosedError(
             f"The incident {incident.title!r} was closed on {incident.closing.created_at.date()}.",
             next_step="Declare another one if it happened again.",
         )
     words = typed.paragraphs(outcome, "outcome", _LONGEST_OUTCOME)
-    _act(db, ledger, tenant_id, incident, _action(db, tenant_id, id, "closed", actor, outcome=words))
-    return listing.get(db, tenant_id, incident_id)
+    _act(db, ledger, incident, _action(db, ledger, id, "closed", actor, outcome=words))
+    return listing.get(db, ledger.tenant_id, incident_id)
 
 
 def _refuse_unknown(known: Mapping[str, Collection[str]], risk: str, rows: Collection[str]) -> None:
@@ -127,26 +131,36 @@ def _refuse_unknown(known: Mapping[str, Collection[str]], risk: str, rows: Colle
 
 def _action(
     db: Database,
-    tenant_id: UUID,
+    ledger: Ledger,
     id: UUID,
     kind: Kind,
     actor: str,
     *,
+    row: str | None = None,
     variant: str | None = None,
     outcome: str | None = None,
 ) -> Action:
-    return Action(id, kind, people.reference(db, tenant_id, actor), clock.now(), variant, outcome)
+    return Action(id, kind, people.reference(db, ledger.tenant_id, actor), clock.now(), row, variant, outcome)
 
 
-def _act(db: Database, ledger: Ledger, tenant_id: UUID, incident: Incident, action: Action) -> None:
+def _act(db: Database, ledger: Ledger, incident: Incident, action: Action) -> None:
     # The words first: a statement whose words nobody can read would count, and could not be explained.
-    statement = statement_of(tenant_id, incident, action)
-    with db.tenant(tenant_id) as connection:
+    statement = statement_of(ledger.tenant_id, incident, action)
+    with db.tenant(ledger.tenant_id) as connection:
         connection.execute(
             """
-            insert into incident_actions (id, incident_id, action, person, variant, outcome, statement)
-            values (%s, %s, %s, %s, %s, %s, %s)
+            insert into incident_actions (id, incident_id, action, person, row_id, variant, outcome, statement)
+            values (%s, %s, %s, %s, %s, %s, %s, %s)
             """,
-            [action.id, incident.id, action.action, action.person, action.variant, action.outcome, statement.digest],
+            [
+                action.id,
+                incident.id,
+                action.action,
+                action.person,
+                action.row,
+                action.variant,
+                action.outcome,
+                statement.digest,
+            ],
         )
     ledger.append(statement)

@@ -16,8 +16,9 @@ class Action:
 
     id: UUID
     action: Kind
-    person: UUID
+    person: str
     created_at: datetime
+    row: str | None = None
     variant: str | None = None
     outcome: str | None = None
     is_signed: bool = True
@@ -48,12 +49,12 @@ class Incident:
         return next((one for one in self._signed if one.action == "closed"), None)
 
     @property
-    def variants(self) -> tuple[str, ...]:
-        """The drill variants that reproduce it."""
-        return tuple(one.variant for one in self._signed if one.action == "linked" and one.variant)
+    def links(self) -> tuple[Action, ...]:
+        """The drills that are said to reproduce it."""
+        return tuple(one for one in self._signed if one.action == "linked")
 
     @property
-    def declared_by(self) -> UUID | None:
+    def declared_by(self) -> str | None:
         """Who declared it, as an erasable reference."""
         return next((one.person for one in self.actions if one.action == "declared"), None)
 

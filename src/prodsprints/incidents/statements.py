@@ -19,8 +19,8 @@ def statement_of(tenant_id: UUID, incident: Incident, action: Action) -> Stateme
         "incident": str(incident.id),
         "action": action.action,
         "risk": incident.risk,
-        "rows": list(incident.rows),
-        "person": str(action.person),
+        "rows": list(incident.rows) if action.row is None else [action.row],
+        "person": action.person,
         "words_sha256": words,
         "nonce": str(action.id),
     }

@@ -37,7 +37,8 @@ def environment(name: str) -> str:
     """The name of an environment. Raises UsageError for anything that cannot be one."""
     if not _ENVIRONMENT.fullmatch(name):
         raise UsageError(
-            f"{name[:60]!r} is no environment.", next_step="Name one such as `production`; `prodsprints status` lists them."
+            f"{name[:60]!r} is no environment.",
+            next_step="Name one such as `production`; `prodsprints status` lists them.",
         )
     return name
 

@@ -28,7 +28,7 @@ class Settings:
     their own, otherwise the embedded server below `home` is used. `admin_database_url` is a role on the same server
     that may create the databases of released applications, where that of `database_url` may not. `node` names this
     machine in releases and leases. `host` and `port` are where the API and the pages listen; everything but loopback
-    asks for a login to read.
+    asks for a login to read. `witness` is a Git working tree for the ledger's checkpoints, if there is one.
     """
 
     home: Path
@@ -37,10 +37,11 @@ class Settings:
     node: str
     host: str
     port: int
+    witness: Path | None = None
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-        """Read `PRODSPRINTS_HOME`, `_DATABASE_URL`, `_ADMIN_DATABASE_URL`, `_NODE`, `_HOST` and `_PORT`.
+        """Read `PRODSPRINTS_HOME`, `_DATABASE_URL`, `_ADMIN_DATABASE_URL`, `_NODE`, `_HOST`, `_PORT` and `_WITNESS`.
 
         Raises UsageError when one of them cannot be meant as it stands.
         """
@@ -58,6 +59,7 @@ class Settings:
             node=env.get("PRODSPRINTS_NODE") or socket.gethostname(),
             host=env.get("PRODSPRINTS_HOST") or "127.0.0.1",
             port=int(port),
+            witness=Path(env["PRODSPRINTS_WITNESS"]).expanduser().absolute() if env.get("PRODSPRINTS_WITNESS") else None,
         )
 
     @property

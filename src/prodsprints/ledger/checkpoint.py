@@ -9,12 +9,15 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prodsprints.ledger.errors import BundleError, SignatureError
-from prodsprints.ledger.keyring import Signer
 from prodsprints.ledger.keys import Key, Keys, Role
 from prodsprints.ledger.merkle import HASH_BYTES
+
+if TYPE_CHECKING:
+    from prodsprints.ledger.keyring import Signer
 
 MAX_NOTE_BYTES = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

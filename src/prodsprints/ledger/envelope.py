@@ -1,4 +1,4 @@
-"""Envelopes: a statement's bytes with an Ed25519 signature, as DSSE v1 says it, so that other tools can verify it too."""
+"""Envelopes: a statement's bytes with an Ed25519 signature, as DSSE v1 says it, so that other tools can verify it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from prodsprints.ledger.errors import EnvelopeError
 from prodsprints.ledger.statement import MAX_BYTES, PAYLOAD_TYPE
@@ -33,6 +34,15 @@ class Envelope:
             document = json.loads(text)
         except (ValueError, RecursionError):
             raise _refused("it is not JSON") from None
+        envelope = Envelope.from_json(document)
+        # Another spelling of the same content would be another leaf of the log; there is one spelling.
+        if envelope.to_bytes() != text:
+            raise _refused("it is not in canonical form")
+        return envelope
+
+    @staticmethod
+    def from_json(document: Any) -> Envelope:
+        """The envelope that a parsed document is, in whatever spelling. Raises EnvelopeError."""
         match document:
             case {
                 "payload": str(payload),
@@ -44,9 +54,6 @@ class Envelope:
                 raise _refused("it is no DSSE envelope of one in-toto statement with one signature")
         if len(envelope.signature) != _SIGNATURE_BYTES:
             raise _refused("its signature is no Ed25519 signature")
-        # Another spelling of the same content would be another leaf of the log; there is one spelling.
-        if envelope.to_bytes() != text:
-            raise _refused("it is not in canonical form")
         return envelope
 
     def to_bytes(self) -> bytes:

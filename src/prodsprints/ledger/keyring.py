@@ -31,8 +31,8 @@ class Signer:
     keys: Keys
     private: dict[str, Ed25519PrivateKey]
 
-    def sign(self, role: Role, message: bytes) -> tuple[Key, bytes]:
-        """The current key of `role` and its signature. Raises KeyLostError."""
+    def current(self, role: Role) -> Key:
+        """The key that speaks for `role`, and whose private part is here. Raises KeyLostError."""
         key = self.keys.current(role)
         if key is None or key.id not in self.private:
             raise KeyLostError(
@@ -40,6 +40,11 @@ class Signer:
                 why=f"The log of tenant {self.keys.tenant_id} was begun with it.",
                 next_step="Copy secrets/keys from the home that has it, or from its backup.",
             )
+        return key
+
+    def sign(self, role: Role, message: bytes) -> tuple[Key, bytes]:
+        """The current key of `role` and its signature. Raises KeyLostError."""
+        key = self.current(role)
         return key, self.private[key.id].sign(message)
 
     def envelope(self, role: Role, payload: bytes) -> Envelope:
@@ -87,7 +92,7 @@ class Keyring:
             return True
 
     def signer(self, tenant_id: UUID) -> Signer:
-        """The keys of the tenant's log, as the file has them now. Raises KeyLostError, KeyExposedError, KeyFileError."""
+        """The keys of the tenant's log, as its file has them. Raises KeyLostError, KeyExposedError, KeyFileError."""
         path = self._file(tenant_id)
         try:
             found = path.lstat()

@@ -49,7 +49,7 @@ SPEAKS_FOR: Mapping[PredicateType, Role] = {
 
 @dataclass(frozen=True)
 class Key:
-    """One public key. It speaks from `from_index` to `until_index`; what it signed from `revoked` on is not believed."""
+    """One public key. It speaks from `from_index` to `until_index`; from `revoked` on it is not believed."""
 
     id: str
     role: Role
@@ -155,7 +155,7 @@ class Keys:
         if key.revoked is not None and index >= key.revoked:
             raise KeyRevokedError(
                 f"Entry {index} is signed by {key.id[:12]}, which is revoked from entry {key.revoked} on.",
-                next_step="Drill or attest again what it should have shown; `prodsprints evidence keys` lists the keys.",
+                next_step="Drill or attest again what it should have shown.",
             )
         return statement
 

@@ -206,7 +206,6 @@ class Ledger:
         return Receipt(envelope.digest)
 
     def _checkpoint_in(self, connection: Connection) -> Checkpoint | None:
-        connection.execute("set transaction isolation level repeatable read")
         note = reading.newest_note(connection, self.tenant_id)
         return None if note is None else reading.signed_checkpoint(note, self.keys)
 

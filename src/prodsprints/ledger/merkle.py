@@ -48,7 +48,7 @@ class Frontier:
         self.hashes = list(hashes)
 
     def append(self, hash: bytes, level: int = 0) -> list[Node]:
-        """Append a leaf, or a full subtree of 2^level leaves; returns the larger subtrees that it filled, small to large."""
+        """Append a leaf, or a full subtree of 2^level; returns the larger subtrees that it filled, small to large."""
         if self.size & (1 << level) - 1:
             raise ValueError("a subtree begins at a multiple of its size")
         filled: list[Node] = []

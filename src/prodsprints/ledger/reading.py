@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -41,27 +42,18 @@ class Page:
     """Some rows of a log, and the hashes of all the rest of it, which lead from them to the checkpoint's root."""
 
     rows: list[dict[str, Any]]
-    note: str | None
+    note: str
     left: tuple[bytes, ...]
     right: tuple[tuple[int, bytes], ...]
 
     def entries(self, keys: Keys, after: int) -> list[Entry | None]:
         """The verified entries of the rows, None for what a revoked key said. Raises LedgerTamperedError."""
-        if not self.rows:
-            return []
         found = [_verified(keys, row, after + 1 + offset) for offset, row in enumerate(self.rows)]
-        self._lead_to_root(keys)
+        if found:
+            self._refuse_another_root(signed_checkpoint(self.note, keys), after + 1)
         return found
 
-    def _lead_to_root(self, keys: Keys) -> None:
-        first, end = self.rows[0]["index"], self.rows[-1]["index"] + 1
-        if self.note is None:
-            raise LedgerTamperedError("The log has entries and no checkpoint.", kind="deleted", index=first)
-        checkpoint = signed_checkpoint(self.note, keys)
-        if checkpoint.size < end:
-            raise LedgerTamperedError(
-                f"The log goes on behind its newest checkpoint at {checkpoint.size}.", kind="forked", index=first
-            )
+    def _refuse_another_root(self, checkpoint: Checkpoint, first: int) -> None:
         frontier = merkle.Frontier(first, self.left)
         frontier.extend(row["leaf"] for row in self.rows)
         for level, hash in self.right:
@@ -72,32 +64,37 @@ class Page:
 
 @patient
 def page(db: Database, tenant_id: UUID, *, after: int, limit: int) -> Page:
-    """Up to `limit` rows behind `after`, all in one look at the log. Raises LedgerTamperedError for missing hashes."""
+    """Up to `limit` rows behind `after` that the newest checkpoint counts. Raises LedgerTamperedError."""
     with db.tenant(tenant_id) as connection:
-        # One picture of rows, hashes and checkpoint, although the sequencer goes on meanwhile.
-        connection.execute("set transaction isolation level repeatable read")
-        rows = rows_after(connection, tenant_id, after=after, limit=limit)
-        if not rows:
-            return Page([], None, (), ())
-        _refuse_replays(connection, tenant_id, rows)
+        # The checkpoint first: whatever it counts never changes, although the sequencer goes on meanwhile.
         note = newest_note(connection, tenant_id)
         size = 0 if note is None else read_checkpoint(note).size
+        end = min(size, after + 1 + limit)
+        if note is None or end <= after + 1:
+            return Page([], "", (), ())
+        rows = rows_between(connection, tenant_id, after, end)
+        _refuse_replays(connection, tenant_id, rows)
         tree = StoredTree(connection, tenant_id)
-        left = [tree.subtree(*where) for where in merkle.aligned(0, rows[0]["index"])]
-        right = [(where[0], tree.subtree(*where)) for where in merkle.aligned(rows[-1]["index"] + 1, size)]
+        left = [tree.subtree(*where) for where in merkle.aligned(0, after + 1)]
+        right = [(where[0], tree.subtree(*where)) for where in merkle.aligned(end, size)]
         return Page(rows, note, tuple(left), tuple(right))
 
 
-def rows_after(connection: Connection, tenant_id: UUID, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """The rows of the log behind `after`; one whose statement is gone has no envelope."""
-    return connection.execute(
+def rows_between(connection: Connection, tenant_id: UUID, after: int, end: int) -> list[dict[str, Any]]:
+    """The rows of the entries `after` + 1 … `end` − 1. Raises LedgerTamperedError when one of them is missing."""
+    rows = connection.execute(
         """
         select e.index, e.at, e.leaf, e.statement_id, s.envelope, s.digest
         from ledger_entries e left join ledger_statements s on s.id = e.statement_id and s.tenant_id = e.tenant_id
-        where e.tenant_id = %s and e.index > %s order by e.index limit %s
+        where e.tenant_id = %s and e.index > %s and e.index < %s order by e.index
         """,
-        [tenant_id, after, limit],
+        [tenant_id, after, end],
     ).fetchall()
+    for index, row in zip_longest(range(after + 1, end), rows):
+        if row is None or row["index"] != index:
+            index = row["index"] - 1 if index is None else index
+            raise LedgerTamperedError(f"There is not one entry {index}, but none or two.", kind="deleted", index=index)
+    return rows
 
 
 def newest_note(connection: Connection, tenant_id: UUID) -> str | None:
@@ -128,8 +125,6 @@ def read_checkpoint(note: str) -> Checkpoint:
 
 def statement_of(keys: Keys, row: dict[str, Any], index: int) -> tuple[Envelope, Statement]:
     """What the row says, if it is whole. Raises LedgerTamperedError, KeyRevokedError."""
-    if row["index"] != index:
-        raise LedgerTamperedError(f"Entry {index} is missing.", kind="deleted", index=index)
     if row["envelope"] is None:
         raise LedgerTamperedError(f"What entry {index} said is missing.", kind="deleted", index=index)
     if not hmac.compare_digest(

@@ -1,4 +1,4 @@
-"""The register as it stands in one environment at one moment: every row's status, every risk's rating, and what they add up to."""
+"""The register in one environment at one moment: every row's status, every risk's rating, and what they add up to."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def assess(
 
 
 class Ongoing:
-    """One register in one environment, assessed again and again: only what changed since the last time is worked out."""
+    """One register in one environment, assessed again and again: only what has changed is worked out anew."""
 
     def __init__(self, register: Register, environment: str) -> None:
         self.register = register

@@ -19,7 +19,7 @@ from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.register.joining import Numbers, Source, join
 from prodsprints.register.load import load
 from prodsprints.register.markdown import parse
-from prodsprints.register.markdown.compose import compose
+from prodsprints.register.markdown.compose import compose, in_order
 from prodsprints.register.register import Register
 from prodsprints.store.database import Connection, Database, one, patient
 
@@ -60,19 +60,18 @@ class Version:
     id: UUID
     version: int
     sha256: str
-    person: UUID
+    person: str
     created_at: datetime
     is_signed: bool
 
 
-def import_document(
-    db: Database, ledger: Ledger, tenant_id: UUID, *, id: UUID, markdown: str | bytes, actor: str
-) -> Imported:
+def import_document(db: Database, ledger: Ledger, *, id: UUID, markdown: str | bytes, actor: str) -> Imported:
     """Make `markdown` the tenant's risk document: its ticks are claims from now on, and none is proven by that.
 
     The same document again changes nothing. Raises RegisterError, with lines, for what cannot be read.
     """
     document = parse(markdown)
+    tenant_id = ledger.tenant_id
     person = people.reference(db, tenant_id, actor)
     with db.tenant(tenant_id) as connection:
         # versions are numbered without gaps, and each knows the numbers that the one before gave out
@@ -146,11 +145,12 @@ def ours() -> Register:
 @cache
 def our_source() -> Source:
     """Our own register, written out as a document."""
-    return compose(ours())
+    register = Register(ours().document, in_order(ours()))
+    return Source(parse(compose(register)), register, Numbers(), len(register.mitigations), ())
 
 
 _VERSIONS = """
-select d.id, d.version, d.sha256, d.person, d.created_at, d.statement,
+select d.id, d.version, d.sha256, d.person::text as person, d.created_at, d.statement,
        encode(sha256(convert_to(d.text, 'UTF8')), 'hex') as actual,
        exists (select from ledger_statements s where s.digest = decode(d.statement, 'hex')) as is_signed
 from risk_documents d
@@ -171,15 +171,21 @@ def _version(tenant_id: UUID, row: dict[str, Any]) -> Version:
     return Version(row["id"], row["version"], row["sha256"], row["person"], row["created_at"], signed)
 
 
-def _statement(tenant_id: UUID, id: UUID, person: UUID | str, sha256: str) -> Statement:
-    predicate = {"tenant": str(tenant_id), "person": str(person), "sha256": sha256, "nonce": str(id)}
+def _statement(tenant_id: UUID, id: UUID, person: str, sha256: str) -> Statement:
+    predicate = {"tenant": str(tenant_id), "person": person, "sha256": sha256, "nonce": str(id)}
     return Statement(PredicateType.DOCUMENT, (Subject(_SUBJECT, sha256),), predicate)
 
 
 def _imported(version: int, source: Source) -> Imported:
     document = source.document
     return Imported(
-        version, document.sha256, len(document.risks), len(document.rows), document.claimed, source.joined, source.warnings
+        version,
+        document.sha256,
+        len(document.risks),
+        len(document.rows),
+        document.claimed,
+        source.joined,
+        source.warnings,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the drills of one variant have shown so far: the little that status and effectiveness need of any number of runs."""
+"""What the drills of one variant have shown so far: the little that a status needs of any number of runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _TALLIES_KEPT = 4
 _NONCES_KEPT = 4
 
 
-class Mark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """One piece of evidence: its index in the log, and when it was made."""
 
     index: int
@@ -25,8 +26,8 @@ class Mark(NamedTuple):
 class Tally(NamedTuple):
     """The counts of one control digest.
 
-    A pass counts once a day, a failure always. `inherited` are the failures of earlier digests, which count until this one
-    has passed on `PASSES_OWED` days.
+    A pass counts once a day, a failure always. `inherited` are the failures of earlier digests, which count until this
+    one has passed on `PASSES_OWED` days.
     """
 
     digest: str
@@ -45,9 +46,9 @@ class Tally(NamedTuple):
 class Drilled:
     """One variant of one row in one environment.
 
-    `owed_passes` is how many passes have to come before the last failure is over, `owed_days` on how many days before the
-    control is credited again: so that repairing shows at once, and trying until it passes gains nothing. `recent` are the
-    indices of the last passes and `nonces` those of the last verdicts.
+    `owed_passes` is how many passes have to come before the last failure is over, `owed_days` on how many days before
+    the control is credited again: a repair shows soon, and trying until it passes gains nothing. `recent` are the
+    indices of the last passes, and `nonces` tell a verdict that is brought up again.
     """
 
     digest: str = ""

@@ -22,3 +22,37 @@ class NotARiskDocumentError(RegisterError):
     """A Markdown file in which no risk could be found."""
 
     code = "register/not-a-risk-document"
+
+
+class AttestationError(UsageError):
+    """A row that no person can sign for."""
+
+    code = "register/attestation"
+
+
+class UnknownReportError(UsageError):
+    """Somebody asked for a report that this tenant has not."""
+
+    code = "register/unknown-report"
+    http_status = 404
+
+
+class StageError(UsageError):
+    """A report was to skip or repeat a stage."""
+
+    code = "register/stage"
+    http_status = 409
+
+
+class UnknownRoleError(UsageError):
+    """There is no such emergency contact."""
+
+    code = "register/unknown-role"
+    http_status = 404
+
+
+class ContactTestError(UsageError):
+    """A test of a contact did not succeed."""
+
+    code = "register/contact-test"
+    http_status = 409

@@ -88,7 +88,9 @@ class _Joining:
         severe = parsed.level in (Level.CRITICAL, Level.HIGH)
         ids = {row.id for row in rows}
         if ours and known and not ids & {row.id for row in ours.mitigations}:
-            self.warnings.append(f"line {parsed.place.line + 1}: none of {id}'s rows says what ours do; none is joined.")
+            self.warnings.append(
+                f"line {parsed.place.line + 1}: none of {id}'s rows says what ours do; none is joined."
+            )
         return Risk(
             id=id,
             title=parsed.title,

@@ -46,7 +46,7 @@ def residual(risk: Risk, effectiveness: Mapping[str, float]) -> Exposure:
 
 
 def target(risk: Risk) -> Exposure | None:
-    """What the plan could come to: every row that is to hold a path proven as far as anything can be; None without any."""
+    """What the plan could come to, with every row that is to hold a path at its best; None if no row is."""
     planned = {row for path in risk.paths for row in path.held_by}
     return residual(risk, dict.fromkeys(planned, CEILING)) if planned else None
 

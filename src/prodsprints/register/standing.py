@@ -50,8 +50,8 @@ class Accepted:
 class Incident:
     """A risk that happened: what it contradicts, and whether something reproduces it and holds.
 
-    `known` are the experiments that there were when it was declared, none of which had prevented it. `links` says since
-    when which variant of which row is said to reproduce it.
+    `known` are the experiments that had been run when it was declared, none of which had prevented it. `links` says
+    since when which variant, of whichever row of the risk, is said to reproduce it.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Incident:
     rows: tuple[str, ...]
     declared: Mark
     known: frozenset[str] = frozenset()
-    links: Mapping[tuple[str, str], Mark] = field(default_factory=dict)
+    links: Mapping[str, Mark] = field(default_factory=dict)
     lifted: Mark | None = None
     closed: Mark | None = None
 
@@ -117,7 +117,7 @@ class _Draft:
         self._reviews = dict(standing.reviews)
         self._nonces = set(standing.nonces)
         self._ignored: list[Ignored] = []
-        self._reproduced_by: dict[tuple[str, str, str], list[str]] = {}
+        self._reproduced_by: dict[tuple[str, str, str], set[str]] = {}
         for incident in standing.incidents.values():
             self._note_links(incident)
 
@@ -173,9 +173,9 @@ class _Draft:
             self._acceptances[place] = replace(accepted, reopened=mark)
 
     def _lift(self, held: Verdict) -> None:
-        for id in self._reproduced_by.get((held.environment, held.row, held.variant), ()):
+        for id in self._reproduced_by.get((held.environment, risk_of(held.row), held.variant), ()):
             incident = self._incidents[id]
-            is_later = held.at >= incident.links[held.row, held.variant].at
+            is_later = held.at >= incident.links[held.variant].at
             if incident.contradicts and is_later and held.experiment not in incident.known:
                 self._incidents[id] = replace(incident, lifted=Mark(held.index, held.at))
 
@@ -203,8 +203,7 @@ class _Draft:
         elif incident is None or (said.environment, said.risk) != (incident.environment, incident.risk):
             self._ignored.append(Ignored(said.index, "it speaks of an incident that was not declared there."))
         elif said.action == "linked":
-            links = {(row, said.variant): mark for row in said.rows}
-            self._incidents[incident.id] = replace(incident, links={**incident.links, **links})
+            self._incidents[incident.id] = replace(incident, links={**incident.links, said.variant: mark})
             self._note_links(self._incidents[incident.id])
         elif said.action == "closed" and incident.closed is None:
             self._incidents[incident.id] = replace(incident, closed=mark)
@@ -212,8 +211,8 @@ class _Draft:
             self._ignored.append(Ignored(said.index, "the incident was declared or closed before."))
 
     def _note_links(self, incident: Incident) -> None:
-        for row, variant in incident.links:
-            self._reproduced_by.setdefault((incident.environment, row, variant), []).append(incident.id)
+        for variant in incident.links:
+            self._reproduced_by.setdefault((incident.environment, incident.risk, variant), set()).add(incident.id)
 
     def _experiments(self, risk: str) -> frozenset[str]:
         # in whichever environment they ran: none of them had shown what then happened

@@ -41,10 +41,10 @@ _PLACES = {status: place for place, status in enumerate(Status)}
 
 @dataclass(frozen=True)
 class RowStatus:
-    """The status of `row` in `environment`, why, and since when (the evidence behind it, by its index in the log).
+    """The status of `row` in `environment`, why, and since when; `evidence` is the index of what it rests on.
 
-    `drilled_at` is when its drills were last held (the oldest of several variants); `until` when time alone would change
-    the status; `was_proven` that it had been proven or attested before it became stale.
+    `drilled_at` is when its drills were last held, by the oldest of several variants; `until` is when time alone would
+    change the status.
     """
 
     row: str
@@ -74,9 +74,9 @@ def status_of(
 ) -> RowStatus:
     """The status of `mitigation` in `environment` at `now`.
 
-    `standing` is what the log holds of it there, `incidents` those of the environment, and `digests` the control digest of
-    each of its drills by variant as they are now. `now` is the later of the database's time and the last checkpoint's, so
-    that a clock that goes backwards makes nothing fresh.
+    `standing` is what the log holds of it there, `incidents` those of the environment, and `digests` the control digest
+    of each of its drills by variant as they are now. `now` is the later of the database's time and the last
+    checkpoint's, so that a clock that goes backwards makes nothing fresh.
     """
     at = now.timestamp()
     parts = [

@@ -1,9 +1,9 @@
-"""What one statement of the ledger says about the register, read with suspicion: whose, where, when, and whether it adds up."""
+"""What one statement of the ledger says about the register, read with suspicion."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Verdict(Spoken):
 
 @dataclass(frozen=True, slots=True)
 class Unusable(Spoken):
-    """A drill's evidence that contradicts itself or cannot be understood: the row is invalid until it is drilled anew."""
+    """A drill's evidence that contradicts itself or cannot be understood: it makes its row invalid."""
 
     row: str
     variant: str
@@ -177,7 +177,7 @@ def _verdict(index: int, at: float, statement: Statement) -> Verdict:
 def _least_telling(peers: object) -> str:
     if not isinstance(peers, list) or not peers:
         raise _NotUnderstoodError("it names no peer.")
-    classes = [peer.get("class") for peer in peers if isinstance(peer, Mapping)]
+    classes = [_text(peer, "class") for peer in peers if isinstance(peer, Mapping)]
     if len(classes) != len(peers) or not set(classes) <= set(PEER_CLASSES):
         raise _NotUnderstoodError("it names a peer of no known class.")
     return max(classes, key=PEER_CLASSES.index)
@@ -250,7 +250,7 @@ def _moment(value: Mapping[str, Any], key: str) -> float:
     return moment.timestamp()
 
 
-_READERS = {
+_READERS: Mapping[PredicateType, Callable[[int, float, Statement], Testimony]] = {
     PredicateType.TEST_RESULT: _verdict,
     PredicateType.ATTESTATION: _attestation,
     PredicateType.ACCEPTANCE: _acceptance,

@@ -16,6 +16,7 @@ from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, records, workflow
 from prodsprints.release.dispatch import Claim
+from prodsprints.release.duties import Duties
 from prodsprints.release.run import Run
 from prodsprints.release.targets import Target
 from prodsprints.release.withdrawal import Withdrawals
@@ -49,6 +50,7 @@ class Worker:
         self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
         self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=_end)
         self._withdrawals = Withdrawals(self._db, target, worker=self.id, node=settings.node)
+        self._duties = Duties(self._db, settings, self.id)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dispatch", daemon=True)
         self._running: set[UUID] = set()
@@ -59,12 +61,14 @@ class Worker:
         self._engine.launch()
         self._thread.start()
         self._withdrawals.start()
+        self._duties.start()
         _log.info("worker %s is ready", self.id)
 
     def stop(self) -> None:
         """Take no more work and sign off; what is running is taken over by the next worker where it stands."""
         self._stop.set()
         self._thread.join(timeout=5)
+        self._duties.stop()
         self._withdrawals.stop()
         self._heartbeat.stop()
         self._engine.stop()

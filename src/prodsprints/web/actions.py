@@ -7,15 +7,27 @@ from pathlib import Path
 from uuid import UUID
 
 from prodsprints.controls.backups.soft_delete import DeletedProject, SoftDelete
+from prodsprints.drills import policy, runs
+from prodsprints.drills.catalog import Drill
+from prodsprints.drills.errors import DrillRefusedError
+from prodsprints.drills.journal import Journal
+from prodsprints.drills.runs import DrillRun
+from prodsprints.incidents import typed
 from prodsprints.kernel.errors import UsageError
+from prodsprints.kernel.validation import nearest
+from prodsprints.register.errors import UnknownRiskError
 from prodsprints.release import records, requests
 from prodsprints.release.records import Environment, Release
 from prodsprints.store.leases import Lease
-from prodsprints.web.errors import NotFoundError, ReleaseEndedError
+from prodsprints.web import words
+from prodsprints.web.errors import NoDrillError, NotFoundError, ReleaseEndedError, TooManyDrillsError
 from prodsprints.web.identity import Caller
 from prodsprints.web.site import Site
 
 _log = logging.getLogger(__name__)
+
+_LOOKED_AT = 200
+_MOST_WAITING = 25
 
 
 def begin_release(
@@ -97,6 +109,53 @@ def undelete_project(here: Site, caller: Caller, name: str) -> list[Release]:
     return [release(here, caller, id) for id in begun]
 
 
+def break_it(here: Site, caller: Caller, row: str, *, variant: str | None, environment: str, id: UUID) -> DrillRun:
+    """Queue a drill of `row`. Raises UnknownRiskError, NoDrillError, DrillRefusedError, TooManyDrillsError."""
+    drill = _drill(here, caller, row, variant)
+    experiment = drill.experiment
+    placebo = runs.newest_placebo(here.db, caller.tenant_id, row=row, variant=experiment.variant, digest=drill.digest)
+    refused = policy.refusal(
+        row, experiment.safety, typed.environment(environment), has_placebo=placebo is not None
+    )
+    if refused is not None:
+        raise DrillRefusedError(refused.why, next_step=refused.next_step)
+    waiting = [run for run in runs.runs(here.db, caller.tenant_id, limit=_LOOKED_AT) if run.status == "queued"]
+    if len(waiting) >= _MOST_WAITING and not any(run.id == id for run in waiting):
+        raise TooManyDrillsError(
+            f"{len(waiting)} drills wait already, and they are run one at a time.",
+            next_step="Wait for some of them to end: /drills shows them.",
+        )
+    run = runs.request_run(
+        here.db,
+        caller.tenant_id,
+        row=row,
+        variant=experiment.variant,
+        environment=environment,
+        actor=caller.actor,
+        id=id,
+    )
+    _log.info("%s asked for drill run %s", caller.actor, run.id)
+    return run
+
+
+def drill_run(here: Site, caller: Caller, run_id: UUID) -> DrillRun:
+    """The caller's drill run with this id. Raises NotFoundError."""
+    found = runs.run(here.db, caller.tenant_id, run_id)
+    if found is None:
+        raise NotFoundError(f"There is no drill run {run_id}.", next_step="GET /v1/drill-runs lists them.")
+    return found
+
+
+def journal(here: Site, caller: Caller, sha256: str) -> Journal:
+    """The caller's journal with this hash. Raises NotFoundError."""
+    found = runs.journal(here.db, caller.tenant_id, sha256)
+    if found is None:
+        raise NotFoundError(
+            f"There is no journal {sha256[:64]}.", next_step="An entry of /v1/evidence names the journals that there are."
+        )
+    return found
+
+
 def release(here: Site, caller: Caller, release_id: UUID) -> Release:
     """The caller's release with this id. Raises NotFoundError."""
     found = records.get(here.db, caller.tenant_id, release_id)
@@ -111,6 +170,22 @@ def environment(here: Site, caller: Caller, environment_id: UUID) -> Environment
     if found is None:
         raise NotFoundError(f"There is no environment {environment_id}.", next_step="GET /v1/environments lists them.")
     return found
+
+
+def _drill(here: Site, caller: Caller, row: str, variant: str | None) -> Drill:
+    known = {one.id: one for one in here.register_of(caller.tenant_id).mitigations}
+    if row not in known:
+        raise UnknownRiskError(
+            f"There is no row {row[:60]!r} in the register.", next_step=f"/drills lists what can be broken{nearest(row, known) or '.'}"
+        )
+    if not known[row].drills:
+        missing = words.listed([str(part) for part in known[row].missing])
+        raise NoDrillError(
+            f"{row} cannot be broken yet: nothing here names its {missing}.",
+            why=f"“{known[row].title}” is a claim so far.",
+            next_step="/drills lists what can be broken; `prodsprints drill new` begins another one.",
+        )
+    return here.catalog.find(row, variant)
 
 
 def _ended(release: Release) -> ReleaseEndedError:

@@ -20,7 +20,6 @@ from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.problems import problem
 from prodsprints.kernel.settings import Settings
 from prodsprints.register import heatmap
-from prodsprints.register.load import load
 from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database
 from prodsprints.store.errors import DatabaseVersionError
@@ -32,7 +31,7 @@ from prodsprints.web.site import Site
 _STATIC = Path(__file__).parent / "static"
 _SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _DESCRIPTION = (
-    "Releases, environments and the risk register of one ProdSprints. Every error is an RFC 9457 problem. On loopback "
+    "Releases, environments, drills, evidence and the risk register of one ProdSprints. Every error is an RFC 9457 problem. On loopback "
     "reading needs no login; whatever changes something needs a token, or the session of a person who logged in."
 )
 
@@ -47,7 +46,7 @@ def create_app(
     """The application for one server; on loopback a reader without a login sees `reader_tenant`."""
     app = _described()
     hosts = Hosts(settings)
-    app.state.site = Site(settings, db, load(), node_agent(settings), hosts, reader_tenant)
+    app.state.site = Site.of(settings, db, node_agent(settings), hosts, reader_tenant)
     app.add_route("/static/heatmap.css", _heatmap_style, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(pages.router, include_in_schema=False)

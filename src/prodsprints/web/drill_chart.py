@@ -51,10 +51,9 @@ def drill_chart(arm: ArmView, fault: str, axes: Axes, *, style: bool = True) -> 
 _WIDTH, _LEFT, _RIGHT = 560, 58, 12
 _TOP, _BOTTOM = 44, 178
 _PROBES = 196
-_HEIGHT = 238
+_HEIGHT = 224
 _MOST_DOTS = 900
 _PX_PER_LETTER = 6.4
-_PLACES = {"stand": "stand", "steady": "steady", "fault": "fault", "probes": "probes", "after": "after"}
 
 
 def _grid(latency: svg.Scale) -> Iterator[str]:
@@ -72,9 +71,12 @@ def _phases(arm: ArmView, time: svg.Scale) -> Iterator[str]:
     ends = [at for _, at in arm.phases[1:]] + [arm.seconds]
     for (name, began), ended in zip(arm.phases, ends, strict=True):
         left, right = time(began), time(ended)
-        yield f'<line x1="{left:.1f}" y1="{_TOP - 24}" x2="{left:.1f}" y2="{_PROBES + 10}" stroke="{svg.colour("grid")}"/>'
+        yield (
+            f'<line x1="{left:.1f}" y1="{_TOP - 24}" x2="{left:.1f}" y2="{_PROBES + 10}" '
+            f'stroke="{svg.colour("grid")}"/>'
+        )
         if right - left >= _PX_PER_LETTER * len(name) + 8:
-            yield svg.text(left + 4, _TOP - 30 + 14, name, fill="muted")
+            yield svg.text(left + 4, _TOP - 16, name, fill="muted")
 
 
 def _fault(arm: ArmView, time: svg.Scale) -> Iterator[str]:
@@ -85,8 +87,8 @@ def _fault(arm: ArmView, time: svg.Scale) -> Iterator[str]:
     width = max(2.0, time(arm.seconds if arm.fault_ended is None else arm.fault_ended) - left)
     ink = svg.colour("fault")
     yield (
-        f'<pattern id="hatch-{arm.arm}" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        f'<line x1="0" y1="0" x2="0" y2="7" stroke="{ink}" stroke-width="1.4" stroke-opacity=".38"/></pattern>'
+        f'<pattern id="hatch-{arm.arm}" width="7" height="7" patternUnits="userSpaceOnUse" '
+        f'patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7" stroke="{ink}" stroke-width="1.4" stroke-opacity=".38"/></pattern>'
         f'<rect class="fault" x="{left:.1f}" y="{_TOP - 8}" width="{width:.1f}" height="{_PROBES + 10 - _TOP + 8}" '
         f'fill="url(#hatch-{arm.arm})"/>'
         f'<rect x="{left:.1f}" y="{_TOP - 8}" width="{width:.1f}" height="3" fill="{ink}"/>'
@@ -104,7 +106,9 @@ def _calls(samples: Sequence[Sample], time: svg.Scale, latency: svg.Scale) -> It
     held = [sample for sample in samples if sample.ok]
     broken = [sample for sample in samples if not sample.ok]
     if not samples:
-        yield svg.text((_LEFT + _WIDTH - _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No call yet", fill="muted", anchor="middle")
+        yield svg.text(
+            (_LEFT + _WIDTH - _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No call yet", fill="muted", anchor="middle"
+        )
     if held:
         dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in _places(_thinned(held), time, latency))
         yield (
@@ -132,10 +136,7 @@ def _probes(looks: Sequence[Look], time: svg.Scale) -> Iterator[str]:
     for look in looks:
         x = time(look.at)
         ink = svg.colour("held" if look.holds else "broken")
-        if look.holds:
-            mark = f"M{x - 4:.1f} {_PROBES}l3 4l6 -8"
-        else:
-            mark = f"M{x - 4:.1f} {_PROBES - 4}l8 8m0-8l-8 8"
+        mark = f"M{x - 4:.1f} {_PROBES}l3 4l6 -8" if look.holds else f"M{x - 4:.1f} {_PROBES - 4}l8 8m0-8l-8 8"
         yield f'<path d="{mark}" stroke="{ink}" stroke-width="2" fill="none" stroke-linecap="round"/>'
 
 

@@ -92,6 +92,28 @@ class NothingServesError(ProdSprintsError):
     http_status = 409
 
 
+class NoDrillError(ProdSprintsError):
+    """Nothing can be broken for this row."""
+
+    code = "web/no-drill"
+    http_status = 422
+
+
+class TooManyDrillsError(ProdSprintsError):
+    """More drills wait than this server takes."""
+
+    code = "web/too-many-drills"
+    exit_code = ExitCode.LOCKED
+    http_status = 429
+
+
+class LogTooLongError(ProdSprintsError):
+    """The log is too long to be verified or exported while somebody waits."""
+
+    code = "web/log-too-long"
+    http_status = 422
+
+
 class IdempotencyInFlightError(ProdSprintsError):
     """The first request with this Idempotency-Key is still being answered."""
 

@@ -1,4 +1,4 @@
-"""What every request handler reaches: the settings, the database, the register, the node agent."""
+"""What every request handler reaches: the settings, the database, the register and its proof, the node agent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 from uuid import UUID
 
 from starlette.requests import Request
 
+from prodsprints.drills.catalog import Catalog
 from prodsprints.kernel.settings import Settings
+from prodsprints.ledger.keyring import Keyring
+from prodsprints.ledger.log import Ledger
+from prodsprints.ledger.witness import Witness
+from prodsprints.register import documents, wiring
+from prodsprints.register.assessment import Assessment
+from prodsprints.register.assessor import Assessor
 from prodsprints.register.register import Register
 from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database, patient
 from prodsprints.web.errors import NoTenantError, TooManyStreamsError
 from prodsprints.web.hosts import Hosts
+from prodsprints.web.verifications import Verifications
 
 _MOST_STREAMS = 64
 
@@ -58,8 +67,33 @@ class Site:
     agent: NodeAgent
     hosts: Hosts
     reader_tenant: str
+    keyring: Keyring
+    witness: Witness
+    catalog: Catalog
+    assessor: Assessor
     streams: Streams = field(default_factory=Streams)
+    verifications: Verifications = field(default_factory=Verifications)
     _tenants: dict[str, UUID] = field(default_factory=dict)
+
+    @staticmethod
+    def of(settings: Settings, db: Database, agent: NodeAgent, hosts: Hosts, reader_tenant: str) -> Site:
+        """The parts of a server of `settings`. Raises KeyExposedError, KeyFileError, WitnessError."""
+        keyring, witness, register = Keyring.open(settings.home), Witness.open(settings), documents.ours()
+        catalog = wiring.catalog(register)
+        assessor = Assessor(db, keyring, witness, catalog, partial(documents.register_of, db))
+        return Site(settings, db, register, agent, hosts, reader_tenant, keyring, witness, catalog, assessor)
+
+    def ledger(self, tenant_id: UUID) -> Ledger:
+        """The log of one tenant."""
+        return Ledger(self.db, tenant_id, self.keyring)
+
+    def register_of(self, tenant_id: UUID) -> Register:
+        """What that tenant's risk document says, or ours."""
+        return documents.register_of(self.db, tenant_id)
+
+    def assessment(self, tenant_id: UUID, environment: str) -> Assessment:
+        """That register as its log proves it in `environment`, now."""
+        return self.assessor.assess(tenant_id, environment)
 
     def reader_tenant_id(self) -> UUID:
         """The id of that tenant. Raises NoTenantError while the database has none such."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from prodsprints.drills.runs import DrillRun
 from prodsprints.release.progress import Step
 from prodsprints.release.records import Release
 
@@ -17,6 +18,26 @@ _STATUS = {
     "aborted": ("Aborted", "warn"),
     "done": ("Done", "good"),
     "skipped": ("Skipped", "idle"),
+    "held": ("Held", "good"),
+    "none": ("No verdict", "warn"),
+    "invalid": ("Invalid", "bad"),
+    "contradicted": ("Contradicted", "bad"),
+    "failing": ("Failing", "bad"),
+    "unproven": ("Unproven", "idle"),
+    "stale": ("Stale", "warn"),
+    "attested": ("Attested", "good"),
+    "proven": ("Proven", "good"),
+}
+_PEER_CLASSES = {
+    "service": "the real service",
+    "engine": "the real program, run locally",
+    "double": "a double of ours, not the real thing",
+}
+_ROLES = {
+    "drill": "drills: test results",
+    "person": "persons: attestations, acceptances, incidents, reviews",
+    "platform": "the platform: operations, documents, keys",
+    "log": "the log: checkpoints",
 }
 
 
@@ -33,6 +54,39 @@ def tone(name: str) -> str:
 def meanwhile(release: Release) -> str:
     """What stands for the reason of a release that has not ended."""
     return {"queued": "Waits for its turn.", "running": "Under way."}.get(release.status, "–")
+
+
+def run_state(run: DrillRun) -> str:
+    """What is to be said of a drill's run: its outcome once it has one, else how far it is."""
+    return run.outcome or run.status
+
+
+def run_meanwhile(run: DrillRun) -> str:
+    """What stands for the reason of a run that has not ended."""
+    return {"queued": "Waits for its turn; one drill runs at a time.", "running": "Both arms are being played."}.get(
+        run.status, "–"
+    )
+
+
+def peer_class(name: str) -> str:
+    """What a peer's class means."""
+    return _PEER_CLASSES[name]
+
+
+def role(name: str) -> str:
+    """What a key of that role may say."""
+    return _ROLES[name]
+
+
+def row_page(row: str) -> str:
+    """Where a row is shown."""
+    return f"/risks/{row.partition('.')[0]}#{row}"
+
+
+def sentence(text: str) -> str:
+    """`text` as a sentence: a capital first, and an end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def step(name: str) -> str:
@@ -74,8 +128,8 @@ def ago(moment: datetime, now: datetime) -> str:
     return moment.date().isoformat()
 
 
-def took(part: Release | Step, now: datetime) -> str:
-    """How long a release or a step took, or has been taking so far; empty before it began."""
+def took(part: Release | Step | DrillRun, now: datetime) -> str:
+    """How long a release, a step or a drill took, or has been taking so far; empty before it began."""
     if part.started_at is None:
         return ""
     return duration(max(0.0, ((part.finished_at or now) - part.started_at).total_seconds()))

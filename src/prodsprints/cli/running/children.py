@@ -164,6 +164,8 @@ def environment(settings: Settings, own: Mapping[str, str] | None = None, *, rol
     }
     if settings.database_url is not None:
         ours["PRODSPRINTS_DATABASE_URL"] = settings.database_url
+    if settings.witness is not None:
+        ours["PRODSPRINTS_WITNESS"] = str(settings.witness)
     if settings.admin_database_url is not None:
         ours["PRODSPRINTS_ADMIN_DATABASE_URL"] = settings.admin_database_url
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **passed, **ours}

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 
+from prodsprints.controls.data_protection import isolation
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.store import embedded
@@ -37,13 +38,17 @@ def with_admin(settings: Settings) -> Settings:
 
 
 def bring_up_to_date(settings: Settings) -> None:
-    """Migrate the schema to this code's revision. Raises DatabaseVersionError, DatabaseUnavailableError."""
+    """Migrate the schema to this code's revision, and refuse one that would not keep tenants apart.
+
+    Raises DatabaseVersionError, DatabaseUnavailableError, NotIsolatedError.
+    """
     import sqlalchemy.exc
 
     from prodsprints.store.migrate import migrate
 
     if settings.database_url is None:
-        migrate(embedded.EmbeddedPostgres(settings).admin_address(), login_role=embedded.LOGIN)
+        given = embedded.EmbeddedPostgres(settings).admin_address()
+        migrate(given, login_role=embedded.LOGIN)
     else:
         given = address(settings)
         login = given.parts().get("user")
@@ -53,6 +58,8 @@ def bring_up_to_date(settings: Settings) -> None:
             migrate(given, login_role=login or getpass.getuser())
         except sqlalchemy.exc.DBAPIError as error:
             raise _refused(given, error.orig) from None
+    with psycopg.connect(given.conninfo) as connection:
+        isolation.require(connection)
 
 
 def ensure_access(settings: Settings) -> None:

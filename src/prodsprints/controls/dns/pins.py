@@ -45,15 +45,16 @@ class PinnedResolver:
         self._clock = clock
         self._rests_until: dict[str, float] = {}
 
-    def resolve(self, name: str) -> Answer:
+    def resolve(self, name: str, *, within_seconds: float) -> Answer:
         """The addresses to try, in this order. Raises as the resolver does for a name without a pin."""
         pinned = self._pins.of_name(name)
         if not pinned:
-            return self._resolver.resolve(name)
+            return self._resolver.resolve(name, within_seconds=within_seconds)
         if self._clock() < self._rests_until.get(name, -math.inf):
             return Answer(name, pinned, 0.0, Origin.PINNED)
         try:
-            answer = self._resolver.resolve(name, within_seconds=WITHIN_SECONDS_IF_KNOWN)
+            # Half of the time is for the connection.
+            answer = self._resolver.resolve(name, within_seconds=min(WITHIN_SECONDS_IF_KNOWN, within_seconds / 2))
         except (NoServerAnswersError, NameNotFoundError):
             # Also for a name that is said not to exist: a zone that was emptied by mistake is an outage as well.
             self._rests_until[name] = self._clock() + _REST_SECONDS

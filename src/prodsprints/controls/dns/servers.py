@@ -78,7 +78,7 @@ class Servers:
                     self._failed_at.pop(server, None)
                     return found
         raise NoServerAnswersError(
-            f"No DNS server answers for {name}.",
+            f"No DNS server answers for {name.rstrip('.')}.",
             why="; ".join(f"{server}: {words}" for server, words in trouble.items()) or "This machine names none.",
             next_step="Check the servers in /etc/resolv.conf, or pin the addresses of a critical service.",
         )

@@ -67,7 +67,7 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         deadline = time.monotonic() + (_CONNECT_SECONDS if timeout is None else timeout)
         try:
-            answer = self._names.resolve(host)
+            answer = self._names.resolve(host, within_seconds=deadline - time.monotonic())
         except ProdSprintsError as error:
             raise httpcore.ConnectError(f"{error.what} {error.why}".strip()) from error
         if answer.origin in _MARKED:

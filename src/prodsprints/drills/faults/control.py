@@ -21,8 +21,10 @@ class FaultControl:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "prodsprints.drills.faults.process"], stdin=theirs, stdout=subprocess.DEVNULL
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                [sys.executable, "-m", "prodsprints.drills.faults.process"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
             )
         ours.settimeout(_ANSWER_SECONDS)
         self._socket = ours
@@ -45,7 +47,9 @@ class FaultControl:
                 f"The fault process did not answer to {verb!r}.", next_step="Run the drill again."
             ) from None
         if "error" in answer:
-            raise FaultDeviceError(f"The fault process could not do {verb!r}.", why=answer["error"], next_step="See why.")
+            raise FaultDeviceError(
+                f"The fault process could not do {verb!r}.", why=answer["error"], next_step="See why."
+            )
         return answer
 
     def active(self) -> list[str]:

@@ -54,9 +54,7 @@ class TcpProxy:
         return self.address[1]
 
     @contextmanager
-    def toxic(
-        self, toxic: Toxic, *, ttl_seconds: float, direction: Direction = Direction.TO_SUBJECT
-    ) -> Iterator[None]:
+    def toxic(self, toxic: Toxic, *, ttl_seconds: float, direction: Direction = Direction.TO_SUBJECT) -> Iterator[None]:
         """Put `toxic` on every connection, old and new, for the length of the block and no longer than its ttl.
 
         Several may be on at once; they act in the order in which they were put on. A black hole and a reset concern

@@ -53,32 +53,8 @@ class _Devices:
 
     async def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked; what goes wrong is the answer."""
-        verb = question["verb"]
         try:
-            match verb:
-                case "tcp":
-                    return await self._open(Proxy(question["host"], question["port"]))
-                case "http":
-                    from prodsprints.drills.faults.http import Origin
-
-                    return await self._open(Origin(question["upstream"]))
-                case "add":
-                    return self._add(question)
-                case "remove":
-                    self._remove(question["device"], question["fault"])
-                    return {}
-                case "counts":
-                    return {"counts": self._devices[question["device"]].counts()}
-                case "active":
-                    return {"faults": [fault for device in self._devices.values() for fault in device.active()]}
-                case "close":
-                    self._devices.pop(question["device"]).close()
-                    return {}
-                case "exit":
-                    self.end_faults()
-                    return {}
-                case _:
-                    return {"error": f"unknown verb {verb!r}"}
+            return await self._do(question["verb"], question)
         except Exception as error:  # the drill is told, and decides
             return {"error": f"{type(error).__name__}: {error}"}
 
@@ -90,6 +66,31 @@ class _Devices:
             for fault in list(self._ends):
                 device.remove(fault)
         self._ends.clear()
+
+    async def _do(self, verb: str, question: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        match verb:
+            case "tcp":
+                answer = await self._open(Proxy(question["host"], question["port"]))
+            case "http":
+                from prodsprints.drills.faults.http import Origin
+
+                answer = await self._open(Origin(question["upstream"]))
+            case "add":
+                answer = self._add(question)
+            case "remove":
+                self._remove(question["device"], question["fault"])
+            case "counts":
+                answer = {"counts": self._devices[question["device"]].counts()}
+            case "active":
+                answer = {"faults": [fault for device in self._devices.values() for fault in device.active()]}
+            case "close":
+                self._devices.pop(question["device"]).close()
+            case "exit":
+                self.end_faults()
+            case _:
+                answer = {"error": f"unknown verb {verb!r}"}
+        return answer
 
     async def _open(self, device: Proxy | Origin) -> dict[str, Any]:
         if len(self._devices) >= _MOST_DEVICES:

@@ -340,7 +340,7 @@ class _Side(asyncio.Protocol):
 
 
 def _cut(pieces: list[tuple[float, bytes]], size: int, delay_seconds: float) -> list[tuple[float, bytes]]:
-    """Pieces no longer than `size`, or a little longer where there would be too many; each later than the one before."""
+    """Pieces of up to `size` bytes (or more, where there would be too many), each later than the one before."""
     cut: list[tuple[float, bytes]] = []
     for due, piece in pieces:
         step = max(1, size, -(-len(piece) // _MOST_PIECES))

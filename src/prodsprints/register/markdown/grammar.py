@@ -239,7 +239,9 @@ def probability(words: str) -> Probability | None:
     if found := _PERCENT.search(words):
         return _of_percent(found)
     folded = words.casefold()
-    return next((Probability(rank) for word, rank in _PROBABILITY_WORDS.items() if re.search(rf"\b{word}\b", folded)), None)
+    return next(
+        (Probability(rank) for word, rank in _PROBABILITY_WORDS.items() if re.search(rf"\b{word}\b", folded)), None
+    )
 
 
 def day(words: str) -> date | None:

@@ -124,7 +124,9 @@ class Reading:
             if len(words) > _LONGEST_ROW:
                 self.problem(item.place.line, f"a mitigation is longer than {_LONGEST_ROW} characters.")
             if item.claim is None:
-                self.warn(item.place.line, "claims nothing (`Implemented`, `Ongoing`, `Planned`, `[x]`); read as planned.")
+                self.warn(
+                    item.place.line, "claims nothing (`Implemented`, `Ongoing`, `Planned`, `[x]`); read as planned."
+                )
             rows.append(ParsedRow(item.claim or Claim.PLANNED, words, item.place))
         return tuple(rows)
 

@@ -18,7 +18,9 @@ _PART = re.compile(r"<br\s*/?>|;", re.IGNORECASE)
 
 def is_start(lines: Sequence[str], number: int, end: int) -> bool:
     """Does a table begin at this line, its head, with a rule below it?"""
-    return "|" in lines[number] and number + 1 < end and "|" in lines[number + 1] and bool(_RULE.match(lines[number + 1]))
+    return (
+        "|" in lines[number] and number + 1 < end and "|" in lines[number + 1] and bool(_RULE.match(lines[number + 1]))
+    )
 
 
 def length(lines: Sequence[str], start: int, end: int) -> int:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from prodsprints.controls.integrations.last_good import aged
 from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers.account import Account, Place
+from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.release.config.schema import Aws
 from prodsprints.release.gates.result import GateResult
 
@@ -35,6 +37,14 @@ def compare(account: Account, expected: str) -> GateResult:
         )
     return GateResult(
         passed=True,
-        summary=f"AWS account {expected}, {account.called()}, as {identity.arn}.",
+        summary=f"AWS account {expected}{_called(account, expected)}, as {identity.arn}.",
         seconds=time.monotonic() - started,
     )
+
+
+def _called(account: Account, number: str) -> str:
+    try:
+        alias = account.alias(number)
+    except ProdSprintsError as error:  # a number is enough to go on
+        return f" (its alias is not known: {error.what.rstrip('.')})"
+    return f", {aged(alias)}" if alias.value else ""

@@ -7,5 +7,7 @@ from prodsprints.web.api import environments, platform, projects, releases
 router = APIRouter(prefix="/v1")
 router.include_router(platform.router)
 router.include_router(projects.router)
+router.include_router(drills.router)
+router.include_router(evidence.router)
 router.include_router(environments.router)
 router.include_router(releases.router)

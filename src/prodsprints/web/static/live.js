@@ -93,6 +93,16 @@
   }
   if (log) log.scrollTop = log.scrollHeight;
 
+  const followed = document.querySelector("[data-follow]");
+  if (followed) {
+    const source = new EventSource(followed.dataset.follow);
+    source.addEventListener("drill", () => refreshSoon());
+    source.addEventListener("end", () => {
+      source.close();
+      refreshSoon(0);
+    });
+  }
+
   const output = document.querySelector("[data-stream]");
   if (output) {
     const source = new EventSource(`${output.dataset.stream}?after=${encodeURIComponent(output.dataset.after)}`);

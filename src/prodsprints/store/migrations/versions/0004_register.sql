@@ -2,6 +2,37 @@
 -- The words that people write stand here; what they count for stands in the ledger: a row without its signed statement
 -- has no effect. `statement` is that statement's digest, and `person` an erasable reference (table people).
 
+-- >>> assessment: what the log came to, signed, and what looking at the whole of it found. Both can be made again from
+-- the log; a row that is not signed by the platform's key has no effect.
+
+create table register_snapshots (
+  tenant_id  uuid primary key default current_tenant() references tenants,
+  body       bytea not null,
+  key_id     text not null,
+  signature  bytea not null check (length(signature) = 64),
+  made_at    timestamptz not null default clock_timestamp()
+);
+
+create table log_verifications (
+  tenant_id  uuid primary key default current_tenant() references tenants,
+  body       text not null,
+  key_id     text not null,
+  signature  bytea not null check (length(signature) = 64)
+);
+
+do $$
+declare name text;
+begin
+  foreach name in array array['register_snapshots', 'log_verifications'] loop
+    execute format('alter table %I enable row level security', name);
+    execute format('alter table %I force row level security', name);
+    execute format('create policy tenant on %I to prodsprints_tenant using (tenant_id = current_tenant())', name);
+    execute format('grant select, insert, update, delete on %I to prodsprints_tenant', name);
+  end loop;
+end $$;
+
+-- <<< assessment
+
 -- >>> governance: documents, attestations, acceptances, incidents, reports, reviews, contacts
 
 create table risk_documents (
@@ -63,6 +94,7 @@ create table incident_actions (
   incident_id  uuid not null,
   action       text not null check (action in ('declared', 'linked', 'closed')),
   person       uuid not null,
+  row_id       text,
   variant      text,
   outcome      text,
   statement    text not null,

@@ -1,0 +1,419 @@
+"""The drills of R010: names without DNS servers, and a critical service without its name's address."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import httpcore
+import httpx
+import trustme
+
+from prodsprints.controls.dns import names, peers
+from prodsprints.controls.dns.cache import Bounds
+from prodsprints.controls.dns.peers import TWISTED, StubResolver
+from prodsprints.controls.dns.resolver import Answer, Origin, Resolver
+from prodsprints.controls.dns.servers import Server
+from prodsprints.drills import faults
+from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
+from prodsprints.drills.stage import Stage
+from prodsprints.kernel.errors import ProdSprintsError
+
+_ZONE = "service.test"
+_NAME = f"www.{_ZONE}"
+_PINNED = f"pinned.{_ZONE}"
+_ADDRESS = "127.0.0.1"
+_FAULT_SECONDS = 30.0
+
+# Production waits for hours and days. What is looked at is the order of these times, which stays.
+_BOUNDS = Bounds(floor_seconds=0.2, ceiling_seconds=0.6, stale_seconds=4.0, rest_seconds=0.4)
+
+_SOURCES = tuple(
+    f"prodsprints.{module}"
+    for module in (
+        *("controls.dns.cache", "controls.dns.errors", "controls.dns.names", "controls.dns.pins"),
+        *("controls.dns.resolver", "controls.dns.servers", "kernel.errors"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Two DNS servers, and the processes that they are."""
+
+    servers: tuple[Server, ...]
+    processes: tuple[int, ...]
+
+
+Names = Resolver | StubResolver
+
+
+@contextmanager
+def _two_servers(stage: Stage) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        started = []
+        for number in ("first", "second"):
+            place = stage.directory / number
+            place.mkdir()
+            started.append(stack.enter_context(peers.dns_server(place, _ZONE, {"www": _ADDRESS})))
+        yield Fleet(tuple(server for server, _ in started), tuple(process for _, process in started))
+
+
+@contextmanager
+def _our_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
+    yield names.resolver(lambda: fleet.servers, bounds=_BOUNDS)
+
+
+@contextmanager
+def _stub_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
+    yield StubResolver(fleet.servers)
+
+
+@contextmanager
+def _servers_hang(_: Stage, fleet: Fleet) -> Iterator[None]:
+    with ExitStack() as stack:
+        for process in fleet.processes:
+            stack.enter_context(faults.stopped(process, ttl_seconds=_FAULT_SECONDS))
+        yield
+
+
+@contextmanager
+def _servers_die(_: Stage, fleet: Fleet) -> Iterator[None]:
+    with ExitStack() as stack:
+        for process in fleet.processes:
+            stack.enter_context(faults.killed(process))
+        yield
+
+
+def _asked(stage: Stage, subject: Names, name: str = _NAME, **more: float) -> tuple[Answer | None, float, str]:
+    """The subject's answer, how long it took, and what it said if it gave none."""
+    began = time.monotonic()
+    try:
+        answer, trouble = subject.resolve(name, **more), ""
+    except (dns.exception.DNSException, ProdSprintsError) as error:
+        answer, trouble = None, f"{type(error).__name__}: {error}"[:200]
+    seconds = time.monotonic() - began
+    stage.sample(answer is not None, seconds, answer.origin if answer else "no answer")
+    return answer, seconds, trouble
+
+
+def _resolves(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    answer, _seconds, trouble = _asked(stage, subject)
+    if answer is None or answer.addresses != (_ADDRESS,):
+        return broke(trouble or f"{answer}")
+    return held(str(answer))
+
+
+def _knows_what_is_not(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    answer, _seconds, trouble = _asked(stage, subject, f"missing.{_ZONE}")
+    return broke(f"{answer}") if answer else held(trouble)
+
+
+def _nobody_answers(_: Stage, fleet: Fleet, _subject: Names) -> Observation:
+    alive = [str(server) for server in fleet.servers if peers.answers(server, _NAME)]
+    return broke(f"{', '.join(alive)} answers.") if alive else held("Asked directly, neither server answers.")
+
+
+def _serves_stale(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    _pause(stage, _BOUNDS.ceiling_seconds + 0.1)
+    answer, seconds, trouble = _asked(stage, subject)
+    stage.measure("detect_seconds", seconds)
+    if answer is None:
+        return broke(trouble)
+    if answer.addresses != (_ADDRESS,):
+        return broke(f"It answers something else: {answer}")
+    return held(f"Still {', '.join(answer.addresses)}, after {seconds:.1f} s.")
+
+
+def _marks_it(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    answer, _seconds, trouble = _asked(stage, subject)
+    if answer is None:
+        return broke(trouble)
+    old_enough = answer.age_seconds >= _BOUNDS.ceiling_seconds
+    return (held if answer.stale and old_enough and "ago" in str(answer) else broke)(str(answer))
+
+
+def _does_not_wait_again(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    answer, seconds, trouble = _asked(stage, subject)
+    if answer is None:
+        return broke(trouble)
+    return (held if seconds < 0.1 else broke)(f"Answered after {seconds * 1000:.1f} ms, without asking in vain again.")
+
+
+def _refuses_what_is_too_old(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    _pause(stage, _BOUNDS.stale_seconds)
+    answer, _seconds, trouble = _asked(stage, subject, within_seconds=0.5)
+    return broke(f"It is still served: {answer}") if answer else held(trouble)
+
+
+def _is_fresh_again(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    began = time.monotonic()
+    while time.monotonic() - began < 3.0:
+        answer, _seconds, _trouble = _asked(stage, subject)
+        if answer is not None and answer.origin is Origin.ANSWERED:
+            stage.measure("recover_seconds", time.monotonic() - began)
+            return held(f"Answered by a server again {time.monotonic() - began:.1f} s after they came back.")
+        time.sleep(0.05)
+    return broke("Three seconds after the servers came back the answer is still an old one.")
+
+
+def _comes_from_memory(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    first, _seconds, trouble = _asked(stage, subject)
+    time.sleep(0.05)
+    second, _seconds, trouble = _asked(stage, subject)
+    if first is None or second is None:
+        return broke(trouble)
+    same = second.age_seconds >= first.age_seconds + 0.05 and second.origin is Origin.ANSWERED
+    return (held if same else broke)(f"The second answer is {second.age_seconds:.2f} s old.")
+
+
+def _refreshes_ahead(stage: Stage, _: Fleet, subject: Names) -> Observation:
+    """In use all the time, an address never reaches the end of its time to live, and nobody waits for a refresh."""
+    oldest = 0.0
+    began = time.monotonic()
+    while time.monotonic() - began < 2 * _BOUNDS.ceiling_seconds:
+        answer, _seconds, trouble = _asked(stage, subject)
+        if answer is None:
+            return broke(trouble)
+        oldest = max(oldest, answer.age_seconds)
+        time.sleep(0.01)
+    early = (1 - _BOUNDS.prefetch_share / 2) * _BOUNDS.ceiling_seconds
+    late = (1 - 2 * _BOUNDS.prefetch_share) * _BOUNDS.ceiling_seconds
+    return (held if late < oldest < early + 0.1 else broke)(
+        f"The oldest answer was {oldest:.2f} s old, with a time to live of {_BOUNDS.ceiling_seconds:g} s."
+    )
+
+
+def _pause(stage: Stage, seconds: float) -> None:
+    time.sleep(min(seconds, stage.remaining_seconds))
+
+
+_silent: Experiment[Fleet, Names] = Experiment(
+    row="R010.2",
+    variant="servers-hang",
+    title="Names are still resolved while no DNS server answers",
+    safety=Safety.SAFE,
+    fault="both DNS servers hang (SIGSTOP)",
+    sources=_SOURCES,
+    peers=(TWISTED,),
+    stand=_two_servers,
+    treatment=_our_resolver,
+    placebo=_stub_resolver,
+    steady=(
+        Probe("a name is resolved", _resolves),
+        Probe("a name that does not exist is said not to exist", _knows_what_is_not),
+    ),
+    inject=_servers_hang,
+    seen=Probe("no server answers", _nobody_answers),
+    probes=(
+        Probe("the name is still resolved", _serves_stale),
+        Probe("the answer says how old it is", _marks_it),
+        Probe("the next one does not wait", _does_not_wait_again),
+    ),
+    named="the name is still resolved",
+    after=(
+        Probe("the answer is fresh again", _is_fresh_again),
+        Probe("a fresh answer is kept", _comes_from_memory),
+        Probe("a name in use is refreshed ahead of time", _refreshes_ahead),
+    ),
+    scale="times to live are 0.2 to 0.6 s instead of 10 s to 6 h, stale answers are kept 4 s instead of 3 days",
+)
+
+silent_servers = _silent
+
+dead_servers: Experiment[Fleet, Names] = replace(
+    _silent,
+    variant="servers-dead",
+    title="Names are still resolved when all DNS servers are dead, but not forever",
+    fault="both DNS servers are killed (SIGKILL)",
+    inject=_servers_die,
+    probes=(*_silent.probes, Probe("what is too old is refused", _refuses_what_is_too_old)),
+    after=(),
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service by HTTPS, two impostors beside it, and the DNS server that knows where it is."""
+
+    dns: Server
+    dns_process: int
+    trust: ssl.SSLContext
+    port: int
+    other_name_port: int
+    other_issuer_port: int
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An HTTP client, and what it said of how it connects."""
+
+    http: httpx.Client
+    marks: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def _service(stage: Stage) -> Iterator[Service]:
+    authority, stranger = trustme.CA(), trustme.CA()
+    certificates = (
+        authority.issue_cert(_PINNED, _NAME),
+        authority.issue_cert(f"other.{_ZONE}"),
+        stranger.issue_cert(_PINNED),
+    )
+    files = []
+    for number, certificate in enumerate(certificates):
+        file = stage.directory / f"{number}.pem"
+        certificate.private_key_and_cert_chain_pem.write_to_path(file)
+        files.append(file)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    with (
+        _tls_servers(files) as ports,
+        peers.dns_server(stage.directory, _ZONE, {"www": _ADDRESS, "pinned": _ADDRESS}) as (server, process),
+    ):
+        yield Service(server, process, trust, *ports)
+
+
+@contextmanager
+def _tls_servers(files: list[Path]) -> Iterator[list[int]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prodsprints.controls.dns.tls_peer", *map(str, files)], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def _pinned_client(_: Stage, service: Service) -> Iterator[Caller]:
+    resolver = names.resolver(lambda: (service.dns,), bounds=_BOUNDS)
+    marks: list[str] = []
+    transport = names.transport(resolver, {_PINNED: [_ADDRESS]}, trust=service.trust, mark=marks.append)
+    with httpx.Client(transport=transport, timeout=5.0) as client:
+        yield Caller(client, marks)
+
+
+@contextmanager
+def _bare_client(_: Stage, service: Service) -> Iterator[Caller]:
+    """httpx as it is, but for the DNS server that it asks: the machine's own knows nothing of the drill."""
+    transport = httpx.HTTPTransport(verify=service.trust)
+    transport._pool = httpcore.ConnectionPool(
+        ssl_context=service.trust, network_backend=_StubBackend(StubResolver((service.dns,)))
+    )
+    with httpx.Client(transport=transport, timeout=5.0) as client:
+        yield Caller(client)
+
+
+class _StubBackend(httpcore.SyncBackend):
+    def __init__(self, stub: StubResolver) -> None:
+        self._stub = stub
+
+    def connect_tcp(self, host: str, *more: Any, **options: Any) -> httpcore.NetworkStream:
+        try:
+            address = self._stub.resolve(host).addresses[0]
+        except dns.exception.DNSException as error:
+            raise httpcore.ConnectError(str(error)) from error
+        return super().connect_tcp(address, *more, **options)
+
+
+@contextmanager
+def _dns_dies(_: Stage, service: Service) -> Iterator[None]:
+    with faults.killed(service.dns_process):
+        yield
+
+
+def _called(
+    stage: Stage, caller: Caller, name: str, port: int, *, scheme: str = "https", seconds: float = 5.0
+) -> tuple[bool, str]:
+    """Whether a new connection to `name` is answered, and in which words."""
+    began = time.monotonic()
+    try:
+        answer = caller.http.get(f"{scheme}://{name}:{port}/", headers={"Connection": "close"}, timeout=seconds)
+        answered, words = answer.text == "hello", f"It answered {answer.status_code} {answer.text[:40]!r}."
+    except (httpx.TransportError, ProdSprintsError) as error:
+        answered, words = False, f"{type(error).__name__}: {error}"[:250]
+    stage.sample(answered, time.monotonic() - began, name)
+    return answered, words
+
+
+def _reaches(name: str) -> Callable[[Stage, Service, Caller], Observation]:
+    def look(stage: Stage, service: Service, caller: Caller) -> Observation:
+        answered, words = _called(stage, caller, name, service.port)
+        return (held if answered else broke)(words)
+
+    return look
+
+
+def _reaches_it_fast(stage: Stage, service: Service, caller: Caller) -> Observation:
+    began = time.monotonic()
+    answered, words = _called(stage, caller, _PINNED, service.port)
+    seconds = time.monotonic() - began
+    return (held if answered and seconds < 0.5 else broke)(f"{words} It took {seconds:.2f} s.")
+
+
+def _says_so(_: Stage, _service: Service, caller: Caller) -> Observation:
+    said = [mark for mark in caller.marks if _PINNED in mark and "pinned" in mark.removeprefix(_PINNED)]
+    return held(said[0]) if said else broke("Nothing was said of the pin.")
+
+
+def _refuses(which: Callable[[Service], int]) -> Callable[[Stage, Service, Caller], Observation]:
+    def look(stage: Stage, service: Service, caller: Caller) -> Observation:
+        answered, words = _called(stage, caller, _PINNED, which(service))
+        return (held if not answered and "CERTIFICATE_VERIFY_FAILED" in words else broke)(words)
+
+    return look
+
+
+def _needs_tls(stage: Stage, service: Service, caller: Caller) -> Observation:
+    answered, words = _called(stage, caller, _PINNED, service.port, scheme="http")
+    return (held if not answered and "without TLS" in words else broke)(words)
+
+
+def _unpinned_is_not_found(stage: Stage, service: Service, caller: Caller) -> Observation:
+    answered, words = _called(stage, caller, f"other.{_ZONE}", service.port, seconds=0.5)
+    return (held if not answered and "No DNS server answers" in words else broke)(words)
+
+
+def _dns_is_gone(_: Stage, service: Service, _caller: Caller) -> Observation:
+    if peers.answers(service.dns, _PINNED):
+        return broke("The DNS server answers.")
+    return held("Asked directly, the DNS server does not answer.")
+
+
+pinned_address: Experiment[Service, Caller] = Experiment(
+    row="R010.4",
+    variant="dns-gone",
+    title="A critical service is reached without DNS, and its certificate is checked",
+    safety=Safety.SAFE,
+    fault="the only DNS server is killed (SIGKILL) before the service's name was ever resolved",
+    sources=(*_SOURCES, "prodsprints.controls.dns.transport"),
+    peers=(Peer("OpenSSL, by Python's ssl", ssl.OPENSSL_VERSION.split()[1], PeerClass.ENGINE), TWISTED),
+    stand=_service,
+    treatment=_pinned_client,
+    placebo=_bare_client,
+    steady=(Probe("the service is reached by a name", _reaches(_NAME)),),
+    inject=_dns_dies,
+    seen=Probe("the DNS server does not answer", _dns_is_gone),
+    probes=(
+        Probe("the service is reached by its pinned name", _reaches(_PINNED)),
+        Probe("the pin is said to be used", _says_so),
+        Probe("the next connection does not wait for DNS", _reaches_it_fast),
+        Probe("a certificate for another name is refused", _refuses(lambda service: service.other_name_port)),
+        Probe("a certificate of an unknown issuer is refused", _refuses(lambda service: service.other_issuer_port)),
+        Probe("a pinned name is not reached without TLS", _needs_tls),
+        Probe("a name without a pin is not found", _unpinned_is_not_found),
+    ),
+    named="the service is reached by its pinned name",
+)

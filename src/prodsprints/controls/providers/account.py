@@ -1,0 +1,89 @@
+"""Which AWS account we are in, asked through a guard: for the release, before anything is built."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from prodsprints.controls.dns import names
+from prodsprints.controls.dns.resolver import Resolver
+from prodsprints.controls.integrations.last_good import LastGood
+from prodsprints.controls.providers.answers import Identity
+from prodsprints.controls.providers.aws import Aws
+from prodsprints.controls.providers.signing import Signer
+from prodsprints.guard import Answer, Clock, Guard, RateLimitError, Retry, retry_if_exception_type
+from prodsprints.guard.clock import SYSTEM
+
+_ATTEMPT_SECONDS = 10.0
+_CRITICAL_SECONDS = 120.0
+_ALIAS_SECONDS = 15.0  # nobody waits for a nicer name
+
+
+@dataclass(frozen=True)
+class Place:
+    """The account that is expected, and where to ask: `addresses` are those of STS, for when DNS is gone."""
+
+    account: str
+    region: str
+    endpoint: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+class Account:
+    """The account that the worker's credentials belong to.
+
+    Throttled calls are made again, at most four times, after what AWS asks for and a random wait on top of it; what
+    fails otherwise is not.
+    """
+
+    def __init__(self, aws: Aws, last_good: LastGood, *, clock: Clock = SYSTEM) -> None:
+        throttled_only = Retry(retry=retry_if_exception_type(RateLimitError))
+        sts = Guard("aws sts", deadline_seconds=_CRITICAL_SECONDS, retry=throttled_only, clock=clock)
+        iam = Guard("aws iam", deadline_seconds=_ALIAS_SECONDS, retry=throttled_only, clock=clock)
+        self._aws = aws
+        self._last_good = last_good
+        self._identity = sts(critical=True)(aws.identity)
+        self._alias = iam(fallback=last_good.fallback())(self._alias_now)
+
+    def identity(self) -> Identity:
+        """Whose credentials these are: AWS's present answer, or an error."""
+        return self._identity()
+
+    def alias(self, account: str) -> Answer[str]:
+        """The alias of `account`, which has to be ours, empty if it has none; while IAM fails, the last known one."""
+        return self._alias(account)
+
+    def _alias_now(self, account: str) -> Answer[str]:
+        return self._last_good.keep(account, self._aws.alias())
+
+
+@contextmanager
+def opened(
+    place: Place,
+    *,
+    home: Path,
+    say: Callable[[str], None] = lambda _: None,
+    learn: Callable[..., None] = lambda *_: None,
+    resolver: Resolver | None = None,
+    trust: ssl.SSLContext | None = None,
+    clock: Clock = SYSTEM,
+) -> Iterator[Account]:
+    """The account as releases ask for it. `say` hears how it is reached if that is unusual, `learn` what is secret.
+
+    Raises UnknownPlaceError, BadPinError.
+    """
+    signer = Signer(on_secret=learn)
+    sts, iam = (signer.service(name, place.region, place.endpoint) for name in ("sts", "iam"))
+    transport = names.transport(
+        resolver or names.of_this_process(),
+        {sts.host: place.addresses} if place.addresses else {},
+        trust=trust or httpx.create_ssl_context(),
+        mark=say,
+    )
+    with httpx.Client(transport=transport, timeout=_ATTEMPT_SECONDS) as http:
+        yield Account(Aws(http, signer, sts=sts, iam=iam), LastGood(home / "providers" / "aliases"), clock=clock)

@@ -1,0 +1,75 @@
+"""The asynchronous success path: as the synchronous one, without locks, because one event loop owns the state."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
+
+from prodsprints.guard.attempt import Attempt
+from prodsprints.guard.breaker import Circuit
+from prodsprints.guard.effects_async import perform_async
+from prodsprints.guard.pipeline import Call, Guarded
+from prodsprints.guard.telemetry import BOUNDS_SECONDS, Outcome
+
+T = TypeVar("T")
+
+# Inside a coroutine that an event loop runs there always is one.
+_task_of: Callable[[AbstractEventLoop], Task[Any]] = current_task  # type: ignore[assignment]
+
+
+def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """`guarded` as a coroutine function of its arguments, for one event loop."""
+    fn, layers, with_attempt = guarded.fn, guarded.layers, guarded.with_attempt
+    breaker, bulkhead, keys, budget, clock = (
+        layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock,
+    )  # fmt: skip
+    succeeded, seconds = layers.telemetry.succeeded, layers.first_attempt_seconds
+    now, take, counts, closed = clock.now, keys.take, succeeded.counts, Circuit.CLOSED
+
+    @wraps(fn)
+    async def call(*args: Any, **kwargs: Any) -> T:
+        loop = get_running_loop()
+        if layers.owner is not loop:
+            layers.claim(loop)
+        began = now()
+        if breaker.circuit is not closed or bulkhead.in_flight >= bulkhead.limit or (held := take(began)) is None:
+            return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
+        era = breaker.era
+        bulkhead.in_flight += 1
+        reaper = layers.reaper
+        if reaper is not None:
+            task = _task_of(loop)
+            cancelling = task.cancelling()
+            reaper.serial = serial = reaper.serial + 1
+            reaper.pending[serial] = (began, task)
+            if reaper.timer is None:
+                reaper.arm()
+        try:
+            if with_attempt:
+                answer: T = await fn(Attempt(held.key, began + seconds, now), *args, **kwargs)
+            else:
+                answer = await fn(*args, **kwargs)
+        except BaseException as error:
+            failed = error if reaper is None else reaper.settle(serial, task, cancelling, error)
+            layers.failed(failed, era=era, held=held, now=now())
+            if not isinstance(failed, Exception):
+                layers.telemetry.ended(Outcome.CANCELLED, now() - began)
+                raise
+        else:
+            if reaper is not None and reaper.pending.pop(serial) is None:
+                task.uncancel()  # it answered although its time was up
+            bulkhead.in_flight -= 1
+            if breaker.failures_in_a_row:
+                breaker.succeeded(era)
+            if budget.tokens < budget.reserve:
+                budget.succeeded()
+            took = now() - began
+            counts[bisect_left(BOUNDS_SECONDS, took)] += 1
+            succeeded.seconds += took
+            return answer
+        return await perform_async(Call(guarded, args, kwargs, began, failed).steps(), clock)
+
+    return call

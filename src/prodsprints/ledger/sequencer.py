@@ -1,0 +1,283 @@
+"""The sequencer: gives each stored statement its place in its tenant's log, and signs a checkpoint per batch."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.ledger import merkle, reading
+from prodsprints.ledger.checkpoint import Checkpoint, leaf_data
+from prodsprints.ledger.errors import LedgerTamperedError, WitnessError
+from prodsprints.ledger.keyring import Keyring
+from prodsprints.ledger.keys import Keys
+from prodsprints.ledger.merkle import Frontier, Node
+from prodsprints.ledger.tree import StoredTree, is_stored
+from prodsprints.ledger.witness import Witness
+from prodsprints.store.database import Connection, Database, one
+from prodsprints.store.errors import DatabaseUnavailableError
+
+_log = logging.getLogger(__name__)
+
+LOCK = 0x70726F6473707269
+"""The advisory lock under which a batch is written, fleet-wide."""
+
+_BATCH = 1_000
+_BUSY_SECONDS = 0.01
+_IDLE_SECONDS = 0.1
+_STANDBY_SECONDS = 1.0
+_REFUSED_SECONDS = 30.0
+_PUBLISH_SECONDS = 5.0
+
+
+class Sequencer:
+    """One thread; any number may run in a fleet, and one at a time writes a batch.
+
+    A batch takes statements from the queue, adds their entries and a signed checkpoint in one transaction, so that a
+    sequencer may be killed between any two of its steps. Then the checkpoint goes to the witness; one that a killed
+    sequencer did not bring there is brought by the next, who first proves that it continues what the witness has.
+    """
+
+    def __init__(self, db: Database, keyring: Keyring, witness: Witness) -> None:
+        self._db = db
+        self._keyring = keyring
+        self._witness = witness
+        self._logs: dict[UUID, _Log] = {}
+        self._refused: dict[UUID, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch that is being written; what waits stays stored."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def sequence(self) -> int:
+        """Give all statements that wait now their place; how many there were. Raises what keeps it from that."""
+        total = 0
+        while tenants := self._waiting():
+            for tenant_id in tenants:
+                total += self._batch(tenant_id) or 0
+        self._witness.publish()
+        return total
+
+    def _run(self) -> None:
+        pause, published = 0.0, time.monotonic()
+        caught_up = False
+        while not self._stop.wait(pause):
+            try:
+                if not caught_up:
+                    self._catch_up()
+                    caught_up = True
+                done = self._look()
+                pause = _BUSY_SECONDS if done else min(_IDLE_SECONDS, 2 * pause + _BUSY_SECONDS)
+                if done is None:
+                    pause = _STANDBY_SECONDS
+                if time.monotonic() - published > _PUBLISH_SECONDS:
+                    published = time.monotonic()
+                    self._witness.publish()
+            except DatabaseUnavailableError as error:
+                _log.warning("%s", error.what)
+                pause = _STANDBY_SECONDS
+            except ProdSprintsError as error:
+                _log.error("%s", error)
+                pause = _STANDBY_SECONDS
+            except Exception:
+                # Whatever it is, statements wait: a sequencer that ended without a word would keep them waiting.
+                _log.exception("the sequencer failed, and tries again")
+                pause = _STANDBY_SECONDS
+        with contextlib.suppress(WitnessError):
+            self._witness.publish()
+
+    def _look(self) -> int | None:
+        """One batch for each log that has something waiting; None when another sequencer is at it."""
+        total = 0
+        for tenant_id in self._waiting():
+            if time.monotonic() < self._refused.get(tenant_id, 0.0):
+                continue
+            try:
+                done = self._batch(tenant_id)
+            except DatabaseUnavailableError:
+                raise
+            except ProdSprintsError as error:
+                _log.error("nothing is added to the log of tenant %s: %s", tenant_id, error)
+                self._refused[tenant_id] = time.monotonic() + _REFUSED_SECONDS
+                continue
+            if done is None:
+                return None
+            total += done
+        return total
+
+    def _waiting(self) -> list[UUID]:
+        return list(one(self._db.once("select ledger_waiting() as tenants", []))["tenants"])
+
+    def _catch_up(self) -> None:
+        """Bring the witness what a killed sequencer did not, and find out at once if a log was taken back."""
+        with self._db.sequencer() as connection:
+            tenants = [row["tenant_id"] for row in connection.execute(_ALL_LOGS).fetchall()]
+        for tenant_id in tenants:
+            try:
+                if self._keyring.has(tenant_id):
+                    with self._db.sequencer() as connection:
+                        self._logs[tenant_id] = self._known(connection, tenant_id)
+            except DatabaseUnavailableError:
+                raise
+            except ProdSprintsError as error:
+                _log.error("the log of tenant %s: %s", tenant_id, error)
+
+    def _batch(self, tenant_id: UUID) -> int | None:
+        """Move up to a batch of one log's statements from the queue into the log. None without the lock."""
+        with self._db.sequencer() as connection:
+            if not one(connection.execute("select pg_try_advisory_xact_lock(%s) as held", [LOCK]).fetchone())["held"]:
+                return None
+            log = self._known(connection, tenant_id)
+            signer = self._keyring.signer(tenant_id)
+            taken = connection.execute(_TAKE, {"tenant": tenant_id, "most": _BATCH}).fetchall()
+            rows = [row for row in taken if _may_speak(signer.keys, row)]
+            if not rows:
+                return len(taken)
+            # A clock that goes backwards does not take the log with it.
+            at = rows[0]["now"] if log.checkpoint is None else max(rows[0]["now"], log.checkpoint.at)
+            frontier = log.frontier.copy()
+            leaves = [merkle.leaf_hash(leaf_data(at, row["envelope_digest"])) for row in rows]
+            filled = [node for leaf in leaves for node in frontier.append(leaf) if is_stored(node)]
+            checkpoint = Checkpoint.signed(signer, size=frontier.size, root=frontier.root(), at=at)
+            ids = [row["id"] for row in rows]
+            connection.execute(_ADD_ENTRIES, [tenant_id, log.frontier.size - 1, at, ids, leaves])
+            _add_nodes(connection, tenant_id, filled)
+            connection.execute(
+                "insert into ledger_checkpoints (tenant_id, size, at, note, frontier) values (%s, %s, %s, %s, %s)",
+                [tenant_id, checkpoint.size, at, checkpoint.note, b"".join(frontier.hashes)],
+            )
+        self._logs[tenant_id] = _Log(checkpoint, frontier)
+        self._witness.record(checkpoint)
+        return len(taken)
+
+    def _known(self, connection: Connection, tenant_id: UUID) -> _Log:
+        """The log as far as it is signed. Read again, and proven, only when it is not as this sequencer left it."""
+        row = connection.execute(
+            "select note, frontier from ledger_checkpoints where tenant_id = %s order by size desc limit 1", [tenant_id]
+        ).fetchone()
+        left = self._logs.get(tenant_id)
+        if left is not None and left.checkpoint is not None and row is not None and left.checkpoint.note == row["note"]:
+            return left
+        last = self._witness.last(tenant_id)
+        known = max((one for one in (left and left.checkpoint, last) if one), key=lambda one: one.size, default=None)
+        if row is None:
+            if known is not None:
+                raise _taken_back(known, 0)
+            return _Log(None, Frontier())
+        keys = self._keyring.keys(tenant_id)
+        checkpoint = reading.signed_checkpoint(row["note"], keys)
+        frontier = _frontier(checkpoint, row["frontier"])
+        if known is not None:
+            known.verify(keys)
+            _refuse_other_history(connection, known, checkpoint)
+        if last is None or last.size < checkpoint.size:
+            self._witness.record(checkpoint)
+        return _Log(checkpoint, frontier)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """What was signed of one log, and the edge at which it grows."""
+
+    checkpoint: Checkpoint | None
+    frontier: Frontier
+
+
+_TAKE = """
+with taken as (
+  delete from ledger_queue
+  where tenant_id = %(tenant)s and statement_id in (
+    select statement_id from ledger_queue where tenant_id = %(tenant)s order by statement_id limit %(most)s)
+  returning statement_id
+)
+select s.id, s.envelope_digest, s.key_id, clock_timestamp() as now
+from taken join ledger_statements s on s.tenant_id = %(tenant)s and s.id = taken.statement_id
+where not exists (select from ledger_entries e where e.statement_id = s.id)
+order by s.id
+"""
+
+_ADD_ENTRIES = """
+insert into ledger_entries (tenant_id, index, at, statement_id, leaf)
+select %s, %s + position, %s, id, leaf
+from unnest(%s::bigint[], %s::bytea[]) with ordinality as added (id, leaf, position)
+"""
+
+# The logs that there are, by one look into the index for each of them.
+_ALL_LOGS = """
+with recursive logs as (
+  (select tenant_id from ledger_checkpoints order by tenant_id limit 1)
+  union all
+  select (select c.tenant_id from ledger_checkpoints c where c.tenant_id > logs.tenant_id order by c.tenant_id limit 1)
+  from logs where logs.tenant_id is not null
+)
+select tenant_id from logs where tenant_id is not null
+"""
+
+
+def _may_speak(keys: Keys, row: dict[str, Any]) -> bool:
+    """A statement of a home with other keys would stand in the log for ever, and nobody could verify it."""
+    key = keys.find(row["key_id"])
+    if key is not None and key.is_current:
+        return True
+    _log.error("statement %s is not added to the log: its key %s does not speak here", row["id"], row["key_id"])
+    return False
+
+
+def _add_nodes(connection: Connection, tenant_id: UUID, nodes: list[Node]) -> None:
+    if nodes:
+        connection.execute(
+            "insert into ledger_nodes (tenant_id, level, number, hash)"
+            " select %s, * from unnest(%s::smallint[], %s::bigint[], %s::bytea[])",
+            [
+                tenant_id,
+                [node.level for node in nodes],
+                [node.number for node in nodes],
+                [node.hash for node in nodes],
+            ],
+        )
+
+
+def _frontier(checkpoint: Checkpoint, stored: bytes) -> Frontier:
+    hashes = [stored[at : at + merkle.HASH_BYTES] for at in range(0, len(stored), merkle.HASH_BYTES)]
+    try:
+        frontier = Frontier(checkpoint.size, hashes)
+    except ValueError:
+        frontier = Frontier()
+    if not hmac.compare_digest(frontier.root(), checkpoint.root):
+        raise LedgerTamperedError("The edge of the stored tree does not lead to the signed root.", kind="edited")
+    return frontier
+
+
+def _refuse_other_history(connection: Connection, known: Checkpoint, found: Checkpoint) -> None:
+    """What was seen before must be the beginning of what is found: else the log was taken back, or is another one."""
+    if known.size > found.size:
+        raise _taken_back(known, found.size)
+    tree = StoredTree(connection, found.tenant_id)
+    proof = merkle.consistency_proof(tree.subtree, known.size, found.size)
+    if not merkle.verify_consistency(known.size, found.size, known.root, found.root, proof):
+        raise LedgerTamperedError(
+            f"The log does not continue the one that was witnessed at {known.size}.", kind="forked", index=known.size
+        )
+
+
+def _taken_back(known: Checkpoint, size: int) -> LedgerTamperedError:
+    return LedgerTamperedError(
+        f"The log has {size} entries; {known.size} were witnessed.",
+        kind="truncated",
+        index=size,
+        why="Its end was cut off, or the database was restored from an older backup.",
+    )

@@ -1,0 +1,152 @@
+"""The witness: checkpoints kept outside the database, where its owner cannot take them back."""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from prodsprints.kernel.settings import Settings
+from prodsprints.ledger.checkpoint import MAX_NOTE_BYTES, Checkpoint
+from prodsprints.ledger.errors import BundleError, LedgerTamperedError, WitnessError
+from prodsprints.ledger.git import WitnessRepository
+
+_BETWEEN = "\n\n"  # notes have one empty line inside them, and two line ends behind them
+_TAIL_BYTES = 3 * MAX_NOTE_BYTES
+_SUFFIX = ".log"
+
+
+class Witness:
+    """Always a file per tenant below `<home>/witness`, and a Git repository where one is configured.
+
+    Both only ever grow. The file takes every checkpoint, the repository the newest one whenever `publish` is called.
+    """
+
+    def __init__(self, directory: Path, repository: WitnessRepository | None = None) -> None:
+        self._directory = directory
+        self._repository = repository
+        self._unpublished: dict[UUID, Checkpoint] = {}
+
+    @staticmethod
+    def open(settings: Settings) -> Witness:
+        """The witness of this home. Raises WitnessError when its directory or its repository cannot be used."""
+        directory = settings.home / "witness"
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unusable(directory, error) from None
+        return Witness(directory, WitnessRepository.open(settings.witness) if settings.witness else None)
+
+    @property
+    def outside(self) -> bool:
+        """Whether checkpoints go farther than this home."""
+        return self._repository is not None
+
+    def last(self, tenant_id: UUID) -> Checkpoint | None:
+        """The newest checkpoint that either place has; its signature is for the reader to verify."""
+        found = [_last(self._file(tenant_id))]
+        if self._repository is not None:
+            found.append(_parsed(self._repository.read(_name(tenant_id))))
+        return max((one for one in found if one is not None), key=lambda one: one.size, default=None)
+
+    def all(self, tenant_id: UUID) -> Iterator[Checkpoint]:
+        """Every checkpoint that was recorded, oldest first."""
+        try:
+            with self._file(tenant_id).open(encoding="utf-8", errors="replace") as stream:
+                lines: list[str] = []
+                for line in stream:
+                    lines.append(line[:MAX_NOTE_BYTES])
+                    if line == "\n" and len(lines) > 1 and lines[-2].startswith("— "):
+                        checkpoint = _parsed("".join(lines[:-1]).lstrip("\n"))
+                        lines.clear()
+                        if checkpoint is not None:
+                            yield checkpoint
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unusable(self._file(tenant_id), error) from None
+
+    def record(self, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint; it is on disk when this returns. One that is older than the last is known already.
+
+        Raises LedgerTamperedError when another root was recorded for the same size, WitnessError.
+        """
+        path = self._file(checkpoint.tenant_id)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # workers of one home share the file
+                last = _last(path)
+                if last is None or checkpoint.size > last.size:
+                    _append(descriptor, path, checkpoint.note)
+                elif checkpoint.size == last.size and not hmac.compare_digest(checkpoint.root, last.root):
+                    raise LedgerTamperedError(
+                        f"The log has another root at {checkpoint.size} than the witness.", kind="forked"
+                    )
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _unusable(path, error) from None
+        if self._repository is not None:
+            self._unpublished[checkpoint.tenant_id] = checkpoint
+
+    def publish(self) -> None:
+        """Commit what was recorded since the last time, where a repository is configured. Raises WitnessError."""
+        if self._repository is not None and self._unpublished:
+            newest = dict(self._unpublished)
+            self._repository.commit({_name(tenant_id): one.note for tenant_id, one in newest.items()})
+            self._unpublished = {id: one for id, one in self._unpublished.items() if newest.get(id) != one}
+
+    def _file(self, tenant_id: UUID) -> Path:
+        return self._directory / _name(tenant_id)
+
+
+def _name(tenant_id: UUID) -> str:
+    return f"{tenant_id}{_SUFFIX}"
+
+
+def _append(descriptor: int, path: Path, note: str) -> None:
+    # What a killed process wrote in part is closed off first, so that it cannot spoil the note behind it.
+    size = os.fstat(descriptor).st_size
+    torn = size > 0 and os.pread(descriptor, 2, max(0, size - 2)) != b"\n\n"
+    content = ((_BETWEEN if torn else "") + note + "\n").encode()
+    written = os.write(descriptor, content)
+    if written != len(content):
+        raise OSError(28, "No space left on device", str(path))
+    os.fsync(descriptor)
+
+
+def _last(path: Path) -> Checkpoint | None:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            tail = stream.read().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error) from None
+    end = tail.rfind(_BETWEEN)
+    while end > 0:
+        begin = tail.rfind("urn:prodsprints:log:", 0, tail.rfind("\n— ", 0, end))
+        found = _parsed(tail[begin : end + 1]) if begin >= 0 else None
+        if found is not None:
+            return found
+        end = tail.rfind(_BETWEEN, 0, end)
+    return None
+
+
+def _parsed(note: str | None) -> Checkpoint | None:
+    try:
+        return None if note is None else Checkpoint.parse(note)
+    except BundleError:
+        return None
+
+
+def _unusable(path: Path, error: OSError) -> WitnessError:
+    return WitnessError(
+        f"The witness cannot use {path}: {error.strerror}.",
+        next_step="Make room and let it be written; until then nothing outside the database knows its checkpoints.",
+    )

@@ -1,0 +1,44 @@
+"""What a worker does besides releases: it gives the ledger's statements their places, and it runs drills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prodsprints.drills import runs
+from prodsprints.drills.runner import Runner
+from prodsprints.drills.schedule import Slot
+from prodsprints.kernel.settings import Settings
+from prodsprints.ledger.keyring import Keyring
+from prodsprints.ledger.sequencer import Sequencer
+from prodsprints.ledger.witness import Witness
+from prodsprints.register import wiring
+from prodsprints.register.load import load
+from prodsprints.store.address import Address
+from prodsprints.store.database import Database
+
+
+class Duties:
+    """The sequencer and the drills of one worker, who beats for them under the same id."""
+
+    def __init__(self, db: Database, settings: Settings, worker: str) -> None:
+        self._db = db
+        self._catalog = wiring.catalog(load())
+        keyring = Keyring.open(settings.home)
+        admin = Address.parse(settings.admin_database_url) if settings.admin_database_url else None
+        self._sequencer = Sequencer(db, keyring, Witness.open(settings))
+        self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._sequencer.start()
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Take no more; what waits, waits for the next worker."""
+        self._runner.stop()
+        self._sequencer.stop()
+
+    def _slots(self) -> Sequence[Slot]:
+        # What was drilled somewhere once is drilled there again: nobody is surprised by a fault that nobody asked for.
+        known = {(drill.experiment.row, drill.experiment.variant) for drill in self._catalog.all()}
+        return [slot for slot in runs.drilled(self._db) if (slot.row, slot.variant) in known]

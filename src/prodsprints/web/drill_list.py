@@ -1,0 +1,52 @@
+"""Every drill there is, with its last run in one environment: for the API's list and the page's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from prodsprints.drills import policy, runs
+from prodsprints.drills.catalog import Drill
+from prodsprints.drills.runs import DrillRun
+from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.register.model import Mitigation
+from prodsprints.release import records
+from prodsprints.web.site import Site
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One drill that a row names; without `drill` it cannot be loaded, and `trouble` says why.
+
+    `last` is its newest run there; `run_id` is the id of the next one, so that a button pressed twice runs it once.
+    """
+
+    row: str
+    drill: Drill | None
+    trouble: str
+    last: DrillRun | None
+    run_id: UUID
+
+
+def offered(here: Site, tenant_id: UUID, environment: str) -> list[Offered]:
+    """The drills of every row of the tenant's register, in its order."""
+    last = runs.last_runs(here.db, tenant_id, environment)
+    rows = [row for row in here.register_of(tenant_id).mitigations if row.drills]
+    return [one for row in rows for one in _of(here, row, last)]
+
+
+def environments(here: Site, tenant_id: UUID) -> list[str]:
+    """Where drills can be run: the scratch environments, then those of the projects."""
+    named = {one.name for one in records.environments(here.db, tenant_id)}
+    return [*sorted(policy.SCRATCH), *sorted(named - policy.SCRATCH)]
+
+
+def _of(here: Site, row: Mitigation, last: dict[tuple[str, str], DrillRun]) -> Iterator[Offered]:
+    try:
+        drills = here.catalog.drills(row.id)
+    except ProdSprintsError as error:
+        yield Offered(row.id, None, f"{error.what} {error.why}".strip(), None, uuid4())
+        return
+    for drill in drills:
+        yield Offered(row.id, drill, "", last.get((row.id, drill.experiment.variant)), uuid4())
