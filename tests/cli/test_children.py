@@ -85,3 +85,20 @@ def test_a_child_knows_the_settings_and_nothing_else_of_ours(tmp_path: Path) -> 
     assert known["PRODSPRINTS_PORT"] == "8123"
     assert known["PIP_CERT"] == "/c"
     assert known["HTTPS_PROXY"] == "p"
+
+
+def test_only_the_worker_knows_who_we_are_for_the_provider(tmp_path: Path) -> None:
+    given = {
+        "PRODSPRINTS_HOME": str(tmp_path), "AWS_PROFILE": "deployer", "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://elsewhere", "HTTPS_PROXY": "p",
+    }  # fmt: skip
+    settings = Settings.from_environment(given)
+    worker = children.environment(settings, given, role="worker")
+    assert (worker["AWS_PROFILE"], worker["AWS_SECRET_ACCESS_KEY"], worker["HTTPS_PROXY"]) == (
+        "deployer",
+        "secret",
+        "p",
+    )
+    assert "AWS_ENDPOINT_URL" not in worker
+    for role in ("node", "web"):
+        assert not [name for name in children.environment(settings, given, role=role) if name.startswith("AWS_")]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -191,8 +191,3 @@ throttled: Experiment[faults.HttpOrigin, Fetching] = Experiment(
     seen=Probe("requests were throttled", was_throttled),
     limit_seconds=10,
 )
-
-
-def variant(of: Experiment[Any, Any], **changes: Any) -> Experiment[Any, Any]:
-    """The same with something wrong about it."""
-    return replace(of, **changes)

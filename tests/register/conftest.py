@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
+from prodsprints.kernel.settings import Settings
+from prodsprints.ledger.keyring import Keyring
+from prodsprints.ledger.log import Ledger
 from prodsprints.register.load import load
 from prodsprints.register.register import Register
+from prodsprints.store.database import Database
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,18 @@ def specified() -> list[Specified]:
 @pytest.fixture(scope="session")
 def register() -> Register:
     return load()
+
+
+@pytest.fixture
+def ledger(database: Database, tenant: UUID, settings: Settings) -> Ledger:
+    return Ledger(database, tenant, Keyring.open(settings.home))
+
+
+@pytest.fixture
+def other_tenant(database: Database) -> UUID:
+    with database.dispatch() as connection:
+        row = connection.execute(
+            "insert into tenants (name) values (%s) returning id", [f"o-{uuid4().hex[:12]}"]
+        ).fetchone()
+    assert row is not None
+    return row["id"]

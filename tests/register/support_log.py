@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import strategies as st
+
 from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.log import Entry
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
@@ -63,24 +65,22 @@ def drill(
     return Statement(PredicateType.TEST_RESULT, (Subject(row, sha(digest)),), predicate)
 
 
-def person(kind: PredicateType, **said: Any) -> Statement:
+def person(predicate: PredicateType, /, **said: Any) -> Statement:
     """What a person signs."""
-    predicate = {"tenant": TENANT, "environment": "demo", "person": "p-1", "nonce": f"n{next(_nonces)}"} | said
-    return Statement(kind, (Subject("it", sha("it")),), predicate)
+    whole = {"tenant": TENANT, "environment": "demo", "person": "p-1", "nonce": f"n{next(_nonces)}"} | said
+    return Statement(predicate, (Subject("it", sha("it")),), whole)
 
 
 def attestation(row: str = "S001.5", *, expires: datetime = BEGIN + 30 * DAY, **said: Any) -> Statement:
     """A signature for a row."""
-    return person(
-        PredicateType.ATTESTATION, row=row, evidence="report 7", expires_at=expires.isoformat(), **said
-    )
+    told = {"row": row, "evidence": "report 7", "expires_at": expires.isoformat()}
+    return person(PredicateType.ATTESTATION, **told | said)
 
 
 def acceptance(risk: str = "R001", *, expires: datetime = BEGIN + 30 * DAY, **said: Any) -> Statement:
     """An acceptance of a risk."""
-    return person(
-        PredicateType.ACCEPTANCE, risk=risk, reason_sha256=sha("because"), expires_at=expires.isoformat(), **said
-    )
+    told = {"risk": risk, "reason_sha256": sha("because"), "expires_at": expires.isoformat()}
+    return person(PredicateType.ACCEPTANCE, **told | said)
 
 
 def incident(action: str, id: str = "i-1", *, risk: str = "R001", rows: Iterable[str] = (), **said: Any) -> Statement:
@@ -108,3 +108,32 @@ class Log:
     def standing(self) -> Standing:
         """All of it, folded."""
         return fold(Standing(TENANT), self.entries)
+
+
+anything_said = st.one_of(
+    st.builds(
+        drill,
+        st.sampled_from(["held", "failed", "invalid"]),
+        row=st.sampled_from(["R001.1", "R001.2", "R002.1"]),
+        variant=st.sampled_from(["storm", "hang"]),
+        digest=st.sampled_from("ab"),
+        experiment=st.sampled_from("xy"),
+        environment=st.sampled_from(["demo", "production"]),
+        at=st.integers(0, 9).map(lambda days: BEGIN + days * DAY),
+    ),
+    st.builds(attestation, st.sampled_from(["S001.5", "R001.5"])),
+    st.builds(acceptance, st.sampled_from(["R001", "R002"])),
+    st.builds(
+        incident,
+        st.sampled_from(["declared", "linked", "closed"]),
+        st.sampled_from(["i-1", "i-2"]),
+        risk=st.sampled_from(["R001", "R002"]),
+        variant=st.just("storm"),
+    ),
+    st.builds(
+        lambda kind: person(PredicateType.REVIEW, kind=kind, due="2026-11-01", decisions_sha256=sha("d")),
+        st.sampled_from(["weekly", "monthly"]),
+    ),
+    st.builds(lambda: person(PredicateType.OPERATION, action="unlock", subject="x")),
+)
+"""Whatever a log may hold, for hypothesis."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -16,8 +16,11 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.store.database import Database
 from prodsprints.web import tokens
 from prodsprints.web.app import create_app
+from prodsprints.web.site import Site
 from support_waiting import eventually
 from web.support_workshop import Day, Workshop, working_day
+
+Furnish = Callable[[Site], Site]
 
 
 @pytest.fixture
@@ -48,12 +51,22 @@ def ending(database: Database) -> Iterator[list[threading.Thread]]:
 
 
 @pytest.fixture
-def serving(settings: Settings, database: Database, tenant_name: str, ending: list[threading.Thread]) -> Iterator[str]:
+def furnish() -> Furnish:
+    """What a server's site is made into before it serves; a test module may have one of its own."""
+    return lambda site: site
+
+
+@pytest.fixture
+def serving(
+    settings: Settings, database: Database, tenant_name: str, ending: list[threading.Thread], furnish: Furnish
+) -> Iterator[str]:
     """The address of a real server of the application, on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     here = replace(settings, port=listener.getsockname()[1])
+    app = create_app(here, database, reader_tenant=tenant_name)
+    app.state.site = furnish(app.state.site)
     config = uvicorn.Config(
-        create_app(here, database, reader_tenant=tenant_name),
+        app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,

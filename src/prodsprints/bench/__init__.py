@@ -12,6 +12,8 @@ from prodsprints.bench.report import Bench, emit
 # Name on the command line → module with a `cases(progress)` of type Bench; imported only when it is run.
 BENCHES = {
     "canary": "prodsprints.bench.canary",
+    "guard": "prodsprints.bench.guard",
+    "ledger": "prodsprints.bench.ledger",
     "workflow": "prodsprints.bench.workflow",
 }
 

@@ -34,7 +34,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Result:
-    """One case of one benchmark: our figure, each peer's from the same run, and the limit we promise."""
+    """One case of one benchmark: our figure, each peer's from the same run, and the limit we promise.
+
+    The limit is the most that the figure may be, or with `at_least` the least.
+    """
 
     bench: str
     case: str
@@ -43,11 +46,14 @@ class Result:
     peers: Mapping[str, float | None] = field(default_factory=dict)
     bound: float | None = None
     missing: tuple[str, ...] = ()
+    at_least: bool = False
 
     @property
     def holds(self) -> bool:
         """True if the promise is kept, or none is made."""
-        return self.bound is None or (self.ours.value is not None and self.ours.value <= self.bound)
+        if self.bound is None or self.ours.value is None:
+            return self.bound is None
+        return self.ours.value >= self.bound if self.at_least else self.ours.value <= self.bound
 
     def as_json(self) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -68,7 +74,8 @@ class Result:
         return line
 
     def as_text(self) -> str:
-        promise = "" if self.bound is None else f" (promised ≤ {self.bound:g}{'' if self.holds else ': MISSED'})"
+        limit = "≥" if self.at_least else "≤"
+        promise = "" if self.bound is None else f" (promised {limit} {self.bound:g}{'' if self.holds else ': MISSED'})"
         peers = ", ".join(f"{name} {_text(value)}" for name, value in self.peers.items())
         absent = f"; not here: {', '.join(self.missing)}" if self.missing else ""
         ours = f"{self.bench} {self.case}: {_text(self.ours.value)} {self.unit}{promise}"

@@ -29,7 +29,8 @@ _SECTIONS = {
         "status": "What every environment serves, and what is being released.",
         "logs": "The output of the application that serves an environment.",
         "config": "The effective configuration, each value with its source.",
-        "register": "The risks as a heat map, one risk, or an SVG.",
+        "register": "The risks, claimed beside proven; import, export, gate.",
+        "incident": "A risk that happened: declare it, link a drill, close it.",
         "bench": "Run a benchmark beside its named peers.",
     },
     "Platform": {

@@ -57,6 +57,11 @@ class Platform:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._request("GET", path, params=given)
 
+    def text(self, path: str, **parameters: str | int | None) -> str:
+        """The answer to a GET below /v1 that is no JSON, as it came. Raises as `get` does."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._response("GET", path, params=given).text
+
     def post(self, path: str, body: Json | None = None) -> Json:
         """The answer to a POST below /v1. Raises MissingTokenError, NothingRunsError, NotRunningError, ApiError."""
         if not self._token:
@@ -133,6 +138,10 @@ class Platform:
             yield from _server_sent_events(response.iter_lines())
 
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._response(method, path, **arguments)
+        return response.json() if response.content else {}
+
+    def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         import httpx
 
         deadline = time.monotonic() + (_RESTART_SECONDS if address_file(self.settings).exists() else 0)
@@ -151,7 +160,7 @@ class Platform:
             time.sleep(_RETRY_SECONDS)
         if response.is_error:
             raise ApiError(_problem(response))
-        return response.json() if response.content else {}
+        return response
 
     @cached_property
     def _client(self) -> httpx.Client:

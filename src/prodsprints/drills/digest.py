@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,17 +39,19 @@ def experiment_sha256(entry: str) -> str:
 
 
 def source_files(sources: Iterable[str]) -> dict[str, Path]:
-    """The files of the modules named, by dotted name; a package stands for all of its modules."""
+    """The files that are meant, by name: a module, all of a package, a file beside a module (`package:schema.sql`)."""
     files: dict[str, Path] = {}
     for name in sources:
-        path = origin(name)
-        if path.name != "__init__.py":
+        module, _, beside = name.partition(":")
+        path = origin(module)
+        if beside:
+            files[name] = path.parent / beside
+            if not files[name].is_file():
+                raise ExperimentError(f"There is no {files[name]}.", next_step="Correct the experiment's sources.")
+        elif path.name == "__init__.py":
+            files.update(_package(name, path.parent))
+        else:
             files[name] = path
-            continue
-        package = path.parent
-        for path in sorted(package.rglob("*.py")):
-            parts = path.relative_to(package).with_suffix("").parts
-            files[".".join((name, *parts)).removesuffix(".__init__")] = path
     return files
 
 
@@ -81,6 +83,12 @@ def origin(module: str) -> Path:
     return Path(spec.origin)
 
 
+def _package(name: str, package: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        yield ".".join((name, *parts)).removesuffix(".__init__"), path
+
+
 def _sha256(path: Path) -> str:
     stat = path.stat()
     return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
@@ -94,7 +102,7 @@ def _sha256_of(path: Path, _modified_ns: int, _size: int) -> str:
 def _dependencies(files: Iterable[Path]) -> list[tuple[str, str]]:
     """The versions of the distributions that these files import, and of Python up to its minor number."""
     found = {("python", f"{sys.version_info.major}.{sys.version_info.minor}")}
-    for path in files:
+    for path in (path for path in files if path.suffix == ".py"):
         stat = path.stat()
         for name in _imported(path, stat.st_mtime_ns, stat.st_size):
             for distribution in _distributions().get(name, ()):

@@ -25,7 +25,7 @@ from prodsprints.drills.experiment import Experiment
 from prodsprints.drills.harness import Script
 from prodsprints.drills.journal import Journal
 from prodsprints.drills.stage import Arm
-from prodsprints.drills.verdict import Outcome, Verdict
+from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.clock import now
 from prodsprints.kernel.settings import Settings
 from prodsprints.store.address import Address
@@ -94,8 +94,11 @@ def run(
     admin: Address | None = None,
     config: Mapping[str, Any] | None = None,
     arms: Sequence[Arm] = (Arm.PLACEBO, Arm.TREATMENT),
+    tree: Path | None = None,
 ) -> Result:
     """Run the drill called `entry` (`package.module:attribute`) below `directory`, where nothing of it is left.
+
+    With `tree` the arms import packages from that directory first: how a damaged copy of the sources is drilled.
 
     Raises ExperimentError when there is no such experiment; whatever goes wrong in an arm is part of the result. Side
     by side, so that whatever else the machine does hits both arms alike. Without the placebo arm `outside` is not
@@ -105,7 +108,7 @@ def run(
     told = digest.without_secrets(config or {})
     bound = digest.control(entry, experiment, told)
     started_at = now()
-    played = _Stagehand(entry, experiment, settings, admin, told, directory, on_event).play(tuple(arms))
+    played = _Stagehand(entry, experiment, settings, admin, told, directory, tree, on_event).play(tuple(arms))
     treatment, placebo = played[Arm.TREATMENT], played.get(Arm.PLACEBO)
     outside = trace.outside(entry, experiment, treatment.played, placebo.played) if placebo else ()
     found = verdict.judge(experiment, treatment.played, placebo.played if placebo else None, outside)
@@ -135,12 +138,6 @@ def run(
     )
 
 
-def judge_with(result: Result, placebo: Played) -> Verdict:
-    """The verdict of a run of the treatment arm alone beside an earlier placebo arm of the same experiment."""
-    outside = trace.outside(result.entry, result.experiment, result.treatment, placebo)
-    return verdict.judge(result.experiment, result.treatment, placebo, outside)
-
-
 @dataclass(frozen=True)
 class _PlayedArm:
     played: Played
@@ -157,6 +154,7 @@ class _Stagehand:
     admin: Address | None
     config: dict[str, Any]
     directory: Path
+    tree: Path | None
     on_event: OnEvent
 
     def play(self, arms: tuple[Arm, ...]) -> dict[Arm, _PlayedArm]:
@@ -169,7 +167,7 @@ class _Stagehand:
         running = []
         try:
             for arm in arms:
-                running.append(_Running(self._script(arm), tell))
+                running.append(_Running(self._script(arm), self.tree, tell))
             return {process.arm: process.wait() for process in running}
         finally:
             for process in running:
@@ -182,13 +180,14 @@ class _Stagehand:
         place.mkdir(parents=True)
         place.chmod(0o755)  # as root, programs that an arm starts may run under users of their own
         hard = self.experiment.limit_seconds + _START_SECONDS
-        return Script(self.entry, arm, self.settings, self.admin, place, self.config, list(sys.path), hard)
+        path = [*([str(self.tree)] if self.tree else []), *sys.path]
+        return Script(self.entry, arm, self.settings, self.admin, place, self.config, path, hard)
 
 
 class _Running:
     """One arm's keeper process, and what comes from it."""
 
-    def __init__(self, script: Script, tell: OnEvent) -> None:
+    def __init__(self, script: Script, tree: Path | None, tell: OnEvent) -> None:
         self.arm = script.arm
         self._began = time.monotonic()
         self._deadline = self._began + script.hard_seconds + _END_SECONDS
@@ -203,7 +202,7 @@ class _Running:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                env=_environment(script),
+                env=_environment(script, tree),
                 cwd=script.directory,
                 start_new_session=True,
             )
@@ -262,7 +261,10 @@ class _Running:
                 self._tail.append(chunk)
 
 
-def _environment(script: Script) -> dict[str, str]:
+def _environment(script: Script, tree: Path | None) -> dict[str, str]:
     """Nothing of the worker's own: no token, no address, no credentials of whoever started it."""
     passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
-    return {**passed, "HOME": str(script.directory), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**passed, "HOME": str(script.directory), "PYTHONUNBUFFERED": "1"}
+    if tree is not None:  # also for the processes that the subject starts; its compiled files stay with it
+        env |= {"PYTHONPATH": str(tree), "PYTHONPYCACHEPREFIX": str(tree / "__pycache__")}
+    return env

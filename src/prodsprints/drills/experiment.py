@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 _ROW = re.compile(r"[A-Z]{1,8}[0-9]{1,5}\.[0-9]{1,3}")
 _VARIANT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[\w-]+\.\w+)?")
 _LONGEST_SECONDS = 300.0
 
 
@@ -83,12 +83,13 @@ class Probe(Generic[P, S]):
 class Experiment(Generic[P, S]):
     """One fault, and how the control and the bare peer stand it.
 
-    `sources` are the dotted modules that are the control (a package stands for all of its modules). `stand` starts the
-    peers with the fault device in front of them; `treatment` builds the very object that the release's composition root
-    wires, `placebo` the bare peer. `steady` must hold before `inject` begins the fault. Under the fault come `probes`,
-    in order, then `seen`: that the peer really was hit. In the placebo arm the probe called `named` must break. `after`
-    is looked at in the treatment arm once the fault is over. `limit_seconds` bounds one arm, from its `stand` on;
-    `scale` states what was scaled down ("waits are 1/50 of production's").
+    `sources` are what the control is: dotted modules (a package stands for all of its modules), and files beside one,
+    as `package:schema.sql`. `stand` starts the peers with the fault device in front of them; `treatment` builds the
+    very object that the release's composition root wires, `placebo` the bare peer. `steady` must hold before `inject`
+    begins the fault. Under the fault come `probes`, in order, then `seen`: that the peer really was hit. In the placebo
+    arm the probe called `named` must break. `after` is looked at in the treatment arm once the fault is over.
+    `limit_seconds` bounds one arm, from its `stand` on; `scale` states what was scaled down ("waits are 1/50 of
+    production's").
     """
 
     row: str
@@ -116,7 +117,7 @@ class Experiment(Generic[P, S]):
             (not _VARIANT.fullmatch(self.variant), f"the variant {self.variant!r} is not like this-one"),
             (not (self.title and self.fault), "it has no title, or no words for its fault"),
             (not self.sources, "it names no sources: nothing would be bound to its evidence"),
-            (not all(map(_MODULE.fullmatch, self.sources)), "a source is not a dotted module name"),
+            (not all(map(_SOURCE.fullmatch, self.sources)), "a source is neither package.module nor package:file.sql"),
             (not self.peers, "it names no peer"),
             (
                 not self.steady,

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from prodsprints.store.address import Address
 
 _TICK_SECONDS = 0.2
 _LONGEST_WORDS = 500
-_PATHS = frozenset(field.name for field in fields(Settings) if "Path" in str(field.type))
+_PATHS = ("home", "witness")
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class Script:
     def parse(line: bytes) -> Script:
         """What `document` wrote."""
         told = json.loads(line)
-        settings = {
-            name: Path(value) if name in _PATHS and value else value for name, value in told["settings"].items()
-        }
+        settings: dict[str, Any] = told["settings"]
+        settings.update({name: Path(settings[name]) for name in _PATHS if settings[name] is not None})
         admin = Address(told["admin"]) if told["admin"] else None
         return Script(
             told["entry"],
@@ -63,16 +62,8 @@ class Script:
 
     def document(self) -> bytes:
         """One line of JSON."""
-        settings = {
-            name: str(value) if name in _PATHS and value else value for name, value in vars(self.settings).items()
-        }
-        told = {
-            **vars(self),
-            "settings": settings,
-            "admin": self.admin.conninfo if self.admin else None,
-            "directory": str(self.directory),
-        }
-        return json.dumps(told).encode() + b"\n"
+        told = {**vars(self), "settings": vars(self.settings), "admin": self.admin.conninfo if self.admin else None}
+        return json.dumps(told, default=str).encode() + b"\n"
 
 
 def play(script: Script, events: int) -> None:
@@ -101,7 +92,7 @@ class _Playing:
         experiment = catalog.load(script.entry)
         # Both arms import the sources before anything is traced, so that they differ only by what they then call.
         for source in experiment.sources:
-            importlib.import_module(source)
+            importlib.import_module(source.partition(":")[0])
         if script.arm is Arm.TREATMENT:
             files = digest.source_files(experiment.sources).values()
             self._own_files = frozenset(str(path) for path in files)
@@ -215,7 +206,7 @@ class _Playing:
             kind="broken",
             why=f"it hung: still in phase {self._voice.phase!r} after {limit_seconds:g} s, at {where}",
         )
-        os._exit(1)
+        os._exit(0)
 
 
 class _Voice:

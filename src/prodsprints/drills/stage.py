@@ -65,7 +65,7 @@ class Stage:
         self._emit({"kind": "sample", "ok": bool(ok), "seconds": round(float(seconds), 6), "label": label[:40]})
 
     def measure(self, name: str, value: float) -> None:
-        """A figure of this run (`detect_seconds`, `recover_seconds`, `calls_lost`, `data_lost`); the last one counts."""
+        """A figure of this run: `detect_seconds`, `recover_seconds`, `calls_lost` or `data_lost`; the last counts."""
         if name not in MEASURES:
             raise ExperimentError(f"A drill has no measure {name!r}.", next_step=f"Use one of {sorted(MEASURES)}.")
         self._emit({"kind": "measure", "name": name, "value": round(float(value), 6)})

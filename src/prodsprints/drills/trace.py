@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,22 @@ def function_lines(source: str) -> frozenset[int]:
     return frozenset(lines)
 
 
-def in_sources(played: Played, files: Mapping[str, Path]) -> dict[Path, frozenset[int]]:
-    """The lines that an arm executed of `files`, by file."""
-    return {path: played.lines.get(str(path), frozenset()) for path in files.values()}
+def statement_lines(source: str) -> frozenset[int]:
+    """The lines on which statements in function bodies begin, without docstrings and inner definitions."""
+    bodies = function_lines(source)
+    return frozenset(
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt)
+        and node.lineno in bodies
+        and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Global | ast.Nonlocal)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    )
 
 
 def _traced(entry: str, experiment: Experiment[Any, Any]) -> list[str]:
-    tops = {name.partition(".")[0] for name in ("prodsprints", entry.partition(":")[0], *experiment.sources)}
+    named = ("prodsprints", entry.partition(":")[0], *experiment.sources)
+    tops = {name.partition(":")[0].partition(".")[0] for name in named}
     files = [digest.origin(top) for top in sorted(tops)]
     return [f"{path.parent}/*" if path.name == "__init__.py" else str(path) for path in files]
 

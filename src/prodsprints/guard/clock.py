@@ -20,9 +20,13 @@ class SystemClock:
     """The machine's own."""
 
     now = staticmethod(time.monotonic)
-    sleep = staticmethod(time.sleep)
 
-    async def asleep(self, seconds: float) -> None:
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+
+    @staticmethod
+    async def asleep(seconds: float) -> None:
         import asyncio  # a guard of threads needs none of it
 
         await asyncio.sleep(seconds)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from prodsprints.guard.clock import Clock
+from prodsprints.guard.errors import GuardMisusedError
 
 T = TypeVar("T")
 
@@ -49,6 +51,18 @@ def perform(steps: Steps[T], clock: Clock) -> T:
 
 def _take(step: Sleep | Run, clock: Clock) -> Any:
     if isinstance(step, Run):
-        return step.fn(*step.args, **step.kwargs)
+        answer = step.fn(*step.args, **step.kwargs)
+        if type(answer) is CoroutineType:
+            raise unguarded(step.fn, answer)
+        return answer
     clock.sleep(step.seconds)
     return None
+
+
+def unguarded(fn: Callable[..., Any], answer: Any) -> GuardMisusedError:
+    """Why a plain function must not return a coroutine: the guard would take its mere existence for success."""
+    answer.close()
+    return GuardMisusedError(
+        f"{getattr(fn, '__qualname__', fn)} returned a coroutine, which would run outside its guard.",
+        next_step="Declare it with `async def`, and await in it.",
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from prodsprints.guard.errors import UNAVAILABLE, GuardInputError
 
@@ -14,7 +14,15 @@ T = TypeVar("T")
 class Failover(Generic[P, T]):
     """Other functions that can do the same work, asked in order while there is time; best guarded themselves."""
 
-    def __init__(self, *alternates: Callable[P, T], on: tuple[type[Exception], ...] = UNAVAILABLE) -> None:
+    @overload
+    def __init__(
+        self, *alternates: Callable[P, Coroutine[Any, Any, T]], on: tuple[type[Exception], ...] = ...
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *alternates: Callable[P, T], on: tuple[type[Exception], ...] = ...) -> None: ...
+
+    def __init__(self, *alternates: Callable[P, Any], on: tuple[type[Exception], ...] = UNAVAILABLE) -> None:
         if not alternates:
             raise GuardInputError("A failover needs somewhere to go.", next_step="Give it at least one function.")
         self.alternates = alternates

@@ -12,7 +12,7 @@ from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.breaker import Circuit
 from prodsprints.guard.effects_async import perform_async
 from prodsprints.guard.pipeline import Call, Guarded
-from prodsprints.guard.telemetry import BOUNDS_SECONDS, Outcome
+from prodsprints.guard.telemetry import BOUNDS_SECONDS
 
 T = TypeVar("T")
 
@@ -23,19 +23,23 @@ _task_of: Callable[[AbstractEventLoop], Task[Any]] = current_task  # type: ignor
 def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
     """`guarded` as a coroutine function of its arguments, for one event loop."""
     fn, layers, with_attempt = guarded.fn, guarded.layers, guarded.with_attempt
-    breaker, bulkhead, keys, budget, clock = (
-        layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock,
-    )  # fmt: skip
+    breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
     succeeded, seconds = layers.telemetry.succeeded, layers.first_attempt_seconds
-    now, take, counts, closed = clock.now, keys.take, succeeded.counts, Circuit.CLOSED
+    now, counts, closed = clock.now, succeeded.counts, Circuit.CLOSED
 
     @wraps(fn)
-    async def call(*args: Any, **kwargs: Any) -> T:
+    async def call(*args: Any, **kwargs: Any) -> T:  # noqa: PLR0912 - fused by hand
         loop = get_running_loop()
         if layers.owner is not loop:
             layers.claim(loop)
         began = now()
-        if breaker.circuit is not closed or bulkhead.in_flight >= bulkhead.limit or (held := take(began)) is None:
+        held = None
+        if breaker.circuit is closed and bulkhead.in_flight < bulkhead.limit:
+            held = keys.current
+            keys.calls_left -= 1
+            if keys.calls_left < 0 or held.quota.take(began):
+                held = keys.change(began)
+        if held is None:
             return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
         era = breaker.era
         bulkhead.in_flight += 1
@@ -54,9 +58,8 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
                 answer = await fn(*args, **kwargs)
         except BaseException as error:
             failed = error if reaper is None else reaper.settle(serial, task, cancelling, error)
-            layers.failed(failed, era=era, held=held, now=now())
+            layers.failed(failed, era=era, held=held, began=began)
             if not isinstance(failed, Exception):
-                layers.telemetry.ended(Outcome.CANCELLED, now() - began)
                 raise
         else:
             if reaper is not None and reaper.pending.pop(serial) is None:

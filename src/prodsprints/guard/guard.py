@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as random_module
 from collections.abc import Callable, Coroutine
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from math import inf
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -169,6 +169,7 @@ def wrap(
     with_attempt: bool = False,
 ) -> Callable[..., Any]:
     """`fn` inside `layers`."""
+    _refuse_what_cannot_be_guarded(fn)
     asynchronous = is_async(fn)
     for alternate in failover.alternates if failover else ():
         if is_async(alternate) != asynchronous:
@@ -185,6 +186,17 @@ def wrap(
         fused = fuse(guarded)
     setattr(fused, CRITICAL, critical)
     return fused
+
+
+def _refuse_what_cannot_be_guarded(fn: Callable[..., Any]) -> None:
+    if not callable(fn):
+        raise GuardInputError(f"A guard decorates functions, not {fn!r}.", next_step="Give it a function.")
+    if isgeneratorfunction(fn) or isasyncgenfunction(fn):
+        raise GuardInputError(
+            "A generator cannot be guarded.",
+            why="Its work is done later, while somebody iterates.",
+            next_step="Guard a function that returns one page or one list.",
+        )
 
 
 def is_async(fn: Callable[..., Any]) -> bool:

@@ -27,7 +27,7 @@ class Key:
     scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HeldKey:
     """A key in a pool, with the tokens of its scope."""
 
@@ -38,7 +38,8 @@ class HeldKey:
 class KeyPool(Owned):
     """Keys of one provider; `quota(scope)` makes the bucket that all keys of that scope share.
 
-    A throttled key's bucket is frozen, and only that one: the others go on.
+    A throttled key's bucket is frozen, and only that one: the others go on. The fused path takes tokens of the
+    `current` key by itself while `calls_left` lasts, and then asks for a `change`.
     """
 
     def __init__(self, keys: Sequence[Key], *, quota: Callable[[str], LeaseSource] | None = None) -> None:
@@ -51,8 +52,8 @@ class KeyPool(Owned):
         scopes = dict.fromkeys(key.scope or key.name for key in keys)
         self.quotas = {scope: quota(scope) if quota else Unmetered() for scope in scopes}
         self.held = tuple(HeldKey(key, self.quotas[key.scope or key.name]) for key in keys)
-        self._current = self.held[0]
-        self._calls_left: float = _CALLS_A_TURN if len(self.held) > 1 else inf
+        self.current = self.held[0]
+        self.calls_left: float = _CALLS_A_TURN if len(self.held) > 1 else inf
 
     @classmethod
     def inert(cls) -> KeyPool:
@@ -64,15 +65,15 @@ class KeyPool(Owned):
         """The pool of a guard whose function brings its own credential: one key without a name."""
         return cls([Key("")], quota=lambda _: quota or Unmetered())
 
-    def take(self, now: float) -> HeldKey | None:
-        """A key, a token of its quota spent: the current one while its turn lasts, then the fullest; None if that one
-        has nothing either."""
-        if self._calls_left:
-            self._calls_left -= 1
-            if not self._current.quota.take(now):
-                return self._current
-        self._current = held = max(self.held, key=lambda held: held.quota.remaining(now))
-        self._calls_left = _CALLS_A_TURN if len(self.held) > 1 else inf
+    def change(self, now: float) -> HeldKey | None:
+        """The key with the most quota left, the next in turn among equals, a token spent; None if it has none.
+
+        The next calls stay with it.
+        """
+        after = self.held.index(self.current) + 1
+        in_turn = self.held[after:] + self.held[:after]
+        self.current = held = max(in_turn, key=lambda held: held.quota.remaining(now))
+        self.calls_left = _CALLS_A_TURN if len(self.held) > 1 else inf
         return None if held.quota.take(now) else held
 
     def search(self, now: float) -> HeldKey | float:
@@ -85,13 +86,13 @@ class KeyPool(Owned):
             shortest = min(shortest, wait)
         return shortest
 
-    def has_another(self, now: float) -> bool:
-        """After one key was throttled: True if there is another one with quota."""
-        return len(self.quotas) > 1 and any(quota.remaining(now) >= 1 for quota in self.quotas.values())
+    def thaws_in(self, now: float) -> float:
+        """Seconds until some key is not frozen."""
+        return max(0.0, min(quota.frozen_until for quota in self.quotas.values()) - now)
 
-    def frozen(self, now: float) -> bool:
-        """True if a throttled key is what calls wait for."""
-        return any(quota.frozen_until > now for quota in self.quotas.values())
+    def frozen_keys(self, now: float) -> tuple[str, ...]:
+        """The names of the keys that wait until their provider takes them again."""
+        return tuple(held.key.name for held in self.held if held.quota.frozen_until > now)
 
     def claim(self, owner: Threads | AbstractEventLoop) -> None:
         super().claim(owner)

@@ -13,9 +13,9 @@ from prodsprints.guard.bulkhead import Bulkhead
 from prodsprints.guard.clock import Clock
 from prodsprints.guard.errors import GuardError, RateLimitError, Rejection
 from prodsprints.guard.keys import HeldKey, KeyPool
-from prodsprints.guard.ownership import Owned, Threads
+from prodsprints.guard.ownership import STATE, Owned, Threads
 from prodsprints.guard.retry import Retry
-from prodsprints.guard.telemetry import Snapshot, Telemetry
+from prodsprints.guard.telemetry import Outcome, Snapshot, Telemetry
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -59,12 +59,15 @@ class Layers(Owned):
 
             self.reaper = Reaper(owner, self.first_attempt_seconds, self.clock.now)
 
-    def failed(self, error: BaseException, *, era: int, held: HeldKey, now: float) -> None:
-        """Tell each layer of an attempt that ended with `error`, innermost first, as the pipeline does."""
+    def failed(self, error: BaseException, *, era: int, held: HeldKey, began: float) -> None:
+        """Tell each layer of a first attempt that ended with `error`, innermost first, as the pipeline does."""
+        now = self.clock.now()
         if isinstance(error, RateLimitError):
             self.throttled(held, error, now)
         self.bulkhead.leave()
         self.breaker.ended(era, error, now)
+        if not isinstance(error, Exception):
+            self.telemetry.ended(Outcome.of(error), now - began)
 
     def throttled(self, held: HeldKey, error: RateLimitError, now: float) -> None:
         """The provider throttles `held`: leave it alone. A Rejection is no word of the provider's."""
@@ -79,14 +82,16 @@ class Layers(Owned):
 
     def snapshot(self) -> Snapshot:
         telemetry = self.telemetry
-        return Snapshot(
-            name=self.name,
-            circuit=self.breaker.circuit,
-            trips=self.breaker.trips,
-            in_flight=self.bulkhead.in_flight,
-            retry_tokens=self.budget.tokens,
-            calls={outcome: histogram.freeze() for outcome, histogram in telemetry.histograms.items()},
-            retries=telemetry.retries,
-            throttled=telemetry.throttled,
-            budget_spent=telemetry.budget_spent,
-        )
+        with STATE:
+            return Snapshot(
+                name=self.name,
+                circuit=self.breaker.circuit,
+                trips=self.breaker.trips,
+                in_flight=self.bulkhead.in_flight,
+                retry_tokens=self.budget.tokens,
+                frozen_keys=self.keys.frozen_keys(self.clock.now()),
+                calls={outcome: histogram.freeze() for outcome, histogram in telemetry.histograms.items()},
+                retries=telemetry.retries,
+                throttled=telemetry.throttled,
+                budget_spent=telemetry.budget_spent,
+            )

@@ -69,7 +69,7 @@ class Call(Generic[T]):
             return (yield from self._fallback())
         except CallTimeoutError as error:
             self._outcome = Outcome.TIMED_OUT
-            if self._now() < self._ends_at:
+            if self._ends_at - self._now() > _SHORTEST_SLEEP_SECONDS:
                 raise
             raise self._too_late() from error
         except BaseException as error:
@@ -165,7 +165,7 @@ class Call(Generic[T]):
                 found = keys.search(now)
             if isinstance(found, HeldKey):
                 return found
-            spread = self._layers.random() * min(found, _SPREAD_SECONDS) if keys.frozen(now) else 0.0
+            spread = self._layers.random() * min(found, _SPREAD_SECONDS) if keys.frozen_keys(now) else 0.0
             if now + found + spread >= self._ends_at:
                 raise QuotaSpentError(
                     what="No key for this provider has quota left in time.",
@@ -186,16 +186,19 @@ class Call(Generic[T]):
         """How long to wait before the next attempt; raises `error` if there is to be none.
 
         The strategy's wait comes on top of what the provider asks for: else all that it turned away would be back in
-        the same moment.
+        the same moment. Only a call that can go on with another key need not wait.
         """
         layers, now = self._layers, self._now()
         if not layers.retry.retry(state) or layers.retry.stop(state):
             raise error
         throttled = isinstance(error, RateLimitError)
+        wait, floor = max(layers.retry.wait(state), 0.0), layers.floor(error)
         with STATE:
-            another = throttled and layers.keys.has_another(now)
-            pause = 0.0 if another else layers.floor(error) + float(layers.retry.wait(state))
-            if now + pause >= self._ends_at:
+            if throttled and len(layers.keys.quotas) > 1:
+                floor = layers.keys.thaws_in(now)
+                wait = wait if floor else 0.0
+            pause = floor + wait
+            if not now + pause < self._ends_at:  # also for a wait that is no number
                 raise error
             if not throttled and not layers.budget.spend(now):
                 layers.telemetry.budget_spent += 1

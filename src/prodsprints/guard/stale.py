@@ -62,7 +62,7 @@ class StaleIfError:
         self._now = clock.now
 
     @overload
-    def __call__(  # type: ignore[overload-overlap] - a coroutine function is the narrower kind, and comes first
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine function is the narrower kind
         self, fn: Callable[P, Coroutine[Any, Any, T]], /
     ) -> Callable[P, Coroutine[Any, Any, Answer[T]]]: ...
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prodsprints.guard.breaker import Circuit
 from prodsprints.guard.errors import (
     BulkheadFullError,
     CallTimeoutError,
@@ -79,10 +80,11 @@ class Snapshot:
     """What a guard has seen since it was built."""
 
     name: str
-    circuit: str
+    circuit: Circuit
     trips: int
     in_flight: int
     retry_tokens: float
+    frozen_keys: tuple[str, ...]
     calls: Mapping[Outcome, Durations]
     retries: int
     throttled: int

@@ -12,7 +12,9 @@ from prodsprints.incidents.records import Action, Incident
 from prodsprints.incidents.statements import statement_of
 from prodsprints.store.database import Connection, Database, patient
 
-_INCIDENT = "select id, environment, risk_id as risk, row_ids as rows, title, what_happened, security, created_at from incidents "
+_INCIDENT = """
+select id, environment, risk_id as risk, row_ids as rows, title, what_happened, security, created_at from incidents
+"""
 
 
 @patient
@@ -50,7 +52,8 @@ def _with_actions(connection: Connection, tenant_id: UUID, rows: Sequence[dict[s
     found = {row["id"]: Incident(**{**row, "rows": tuple(row["rows"])}) for row in rows}
     actions = connection.execute(
         """
-        select a.incident_id, a.id, a.action, a.person::text as person, a.created_at, a.row_id as row, a.variant, a.outcome, a.statement,
+        select a.incident_id, a.id, a.action, a.person::text as person, a.created_at, a.row_id as row, a.variant,
+               a.outcome, a.statement,
                exists (select from ledger_statements s where s.digest = decode(a.statement, 'hex')) as is_signed
         from incident_actions a where a.incident_id = any(%s) order by a.created_at, a.id
         """,

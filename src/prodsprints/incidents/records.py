@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
+
+from prodsprints.kernel.clock import iso
 
 Kind = Literal["declared", "linked", "closed"]
 
@@ -57,6 +60,31 @@ class Incident:
     def declared_by(self) -> str | None:
         """Who declared it, as an erasable reference."""
         return next((one.person for one in self.actions if one.action == "declared"), None)
+
+    def as_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """For programs; `names` are those of the people that are still known."""
+        declared_by, closing = self.declared_by, self.closing
+        return {
+            "id": str(self.id),
+            "environment": self.environment,
+            "risk": self.risk,
+            "rows": list(self.rows),
+            "title": self.title,
+            "what_happened": self.what_happened,
+            "security": self.security,
+            "declared_at": iso(self.created_at),
+            "declared_by": names.get(declared_by or ""),
+            "is_signed": self.is_signed,
+            "links": [{"row": one.row, "variant": one.variant, "at": iso(one.created_at)} for one in self.links],
+            "closed_at": None if closing is None else iso(closing.created_at),
+            "closed_by": None if closing is None else names.get(closing.person),
+            "outcome": None if closing is None else closing.outcome,
+        }
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who did something with it, as erasable references."""
+        return tuple({one.person for one in self.actions})
 
     @property
     def _signed(self) -> tuple[Action, ...]:

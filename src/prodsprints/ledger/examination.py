@@ -117,8 +117,8 @@ class Walk:
         if self._frontier is None:
             return []
         filled = self._frontier.append(entry.leaf)
-        for who, checkpoint in self._known.get(self.size, ()):
-            self._compare(who, checkpoint)
+        if self.size in self._known:
+            self._compare(self._known[self.size], self._frontier.root())
         return filled
 
     def report(self) -> Report:
@@ -137,16 +137,16 @@ class Walk:
             self._disorder = index if self._disorder is None else self._disorder
         self._at, self._order = at, order
 
-    def _compare(self, who: str, checkpoint: Checkpoint) -> None:
-        if self._frontier is None or hmac.compare_digest(self._frontier.root(), checkpoint.root):
+    def _compare(self, known: list[tuple[str, Checkpoint]], root: bytes) -> None:
+        for who, checkpoint in known:
+            if hmac.compare_digest(root, checkpoint.root):
+                continue
+            self._frontier = None  # every later root differs as well
+            if self._disorder is not None:
+                self._find("reordered", self._disorder, f"Entry {self._disorder} does not stand where it stood.")
+            else:
+                self._find("forked", self.size - 1, f"The log up to {self.size} is not the one that {who} has seen.")
             return
-        if self.findings:
-            pass  # the root follows from what was found already
-        elif self._disorder is not None:
-            self._find("reordered", self._disorder, f"Entry {self._disorder} does not stand where it stood.")
-        else:
-            self._find("forked", self.size - 1, f"The log up to {self.size} is not the one that {who} has seen.")
-        self._frontier = None
 
     def _find(self, kind: str, index: int | None, sentence: str) -> None:
         self.findings.append(Finding(kind, index, sentence))

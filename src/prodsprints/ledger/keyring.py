@@ -78,7 +78,7 @@ class Keyring:
 
     def has(self, tenant_id: UUID) -> bool:
         """Whether there are keys for the tenant's log in this home."""
-        return self._file(tenant_id).exists()
+        return tenant_id in self._cached or self._file(tenant_id).exists()
 
     def create(self, tenant_id: UUID) -> bool:
         """Make the first keys of a log that nobody has written to yet. False when they were there already."""

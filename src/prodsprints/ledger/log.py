@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
 from prodsprints.ledger import merkle, reading
 from prodsprints.ledger.checkpoint import Checkpoint
-from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.errors import (
     ForeignEvidenceError,
     KeyLostError,
     KeyRevokedError,
-    NoSuchEntryError,
     NotSequencedError,
-    ReplayedError,
 )
 from prodsprints.ledger.keyring import Keyring, Signer
-from prodsprints.ledger.keys import SPEAKS_FOR, Keys, Role
-from prodsprints.ledger.reading import Entry
+from prodsprints.ledger.keys import SPEAKS_FOR, Key, Keys, Role
+from prodsprints.ledger.reading import Entry, StoredEntry
+from prodsprints.ledger.staging import Staging, store
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.ledger.tree import StoredTree
 from prodsprints.store.database import Connection, Database, one, patient
@@ -54,6 +52,7 @@ class Ledger:
         self.tenant_id = tenant_id
         self._db = db
         self._keyring = keyring
+        self._staging = Staging(db, tenant_id, keyring)
 
     def append(self, statement: Statement) -> Receipt:
         """Sign the statement and store it; it is on disk when this returns, and in the log a moment later.
@@ -67,8 +66,7 @@ class Ledger:
                 next_step="Append it to the log of the tenant that it names.",
             )
         self._have_keys()
-        with self._keyring.speaking(self.tenant_id) as signer:
-            return self._stage(signer.envelope(SPEAKS_FOR[statement.type], payload))
+        return Receipt(self._staging.store(SPEAKS_FOR[statement.type], payload))
 
     def wait(self, receipt: Receipt, timeout_seconds: float = 5.0) -> Entry:
         """The entry that the statement became. Raises NotSequencedError when that takes too long."""
@@ -104,10 +102,10 @@ class Ledger:
     def entry(self, index: int) -> Entry:
         """The entry at `index`. Raises NoSuchEntryError, KeyRevokedError, LedgerTamperedError."""
         if not 0 <= index < self.size():
-            raise _no_entry(index)
+            raise reading.no_entry(index)
         found = reading.page(self._db, self.tenant_id, after=index - 1, limit=1).entries(self.keys, index - 1)
         if not found:
-            raise _no_entry(index)
+            raise reading.no_entry(index)
         if found[0] is None:
             raise KeyRevokedError(
                 f"Entry {index} was signed by a key that was revoked before.",
@@ -130,7 +128,7 @@ class Ledger:
         with self._db.tenant(self.tenant_id) as connection:
             checkpoint = self._checkpoint_in(connection)
             if checkpoint is None or not 0 <= index < checkpoint.size:
-                raise _no_entry(index)
+                raise reading.no_entry(index)
             tree = StoredTree(connection, self.tenant_id)
             leaf = tree.subtree(0, index)
             hashes = merkle.inclusion_proof(tree.subtree, index, checkpoint.size)
@@ -143,13 +141,17 @@ class Ledger:
         with self._db.tenant(self.tenant_id) as connection:
             checkpoint = self._checkpoint_in(connection)
             if checkpoint is None or not 0 < old_size <= checkpoint.size:
-                raise _no_entry(old_size - 1)
+                raise reading.no_entry(old_size - 1)
             tree = StoredTree(connection, self.tenant_id)
             old_root = merkle.range_hash(tree.subtree, 0, old_size)
             hashes = merkle.consistency_proof(tree.subtree, old_size, checkpoint.size)
         if not merkle.verify_consistency(old_size, checkpoint.size, old_root, checkpoint.root, hashes):
             raise reading.unlike(checkpoint, None)
         return Proof(checkpoint, old_root, tuple(hashes))
+
+    def stored(self, indices: Iterable[int] | None = None) -> tuple[Checkpoint | None, list[StoredEntry]]:
+        """What the log holds, not verified: for an export, which is to be verified elsewhere."""
+        return reading.stored(self._db, self.tenant_id, indices)
 
     @property
     def keys(self) -> Keys:
@@ -161,20 +163,6 @@ class Ledger:
                 raise
             return Keys(self.tenant_id, ())
 
-    def announce(self, signer: Signer, *, next_key: dict[str, Any] | None = None) -> Receipt:
-        """Say in the log which keys speak for it, and which one will next."""
-        said = Statement(
-            PredicateType.KEYS,
-            (Subject("keys", signer.keys.fingerprint),),
-            {
-                "tenant": str(self.tenant_id),
-                "keys": signer.keys.as_json(),
-                "next": next_key,
-                "nonce": uuid4().hex,
-            },
-        )
-        return self._stage(signer.envelope(Role.PLATFORM, said.to_bytes()))
-
     def _have_keys(self) -> None:
         """A log begins with its keys. One that has been written to must not get others in the place of lost ones."""
         if self._keyring.has(self.tenant_id):
@@ -183,31 +171,23 @@ class Ledger:
             self._keyring.keys(self.tenant_id)
         if self._keyring.create(self.tenant_id):
             with self._keyring.speaking(self.tenant_id) as signer:
-                self.announce(signer)
-
-    def _stage(self, envelope: Envelope) -> Receipt:
-        # After a lost answer to the commit, the second try meets its own row: then it is no replay.
-        tries = 0
-
-        def insert(db: Database) -> bool:
-            nonlocal tries
-            tries += 1
-            row = db.once(
-                "select ledger_append(%s, %s, %s, %s) as added",
-                [self.tenant_id, bytes.fromhex(envelope.digest), envelope.to_bytes(), envelope.key_id],
-            )
-            return bool(one(row)["added"])
-
-        if not patient(insert)(self._db) and tries == 1:
-            raise ReplayedError(
-                f"The log of this tenant has the statement {envelope.digest[:12]} already.",
-                next_step="Nothing is to be done; to say it again, give it a nonce of its own.",
-            )
-        return Receipt(envelope.digest)
+                announce(self._db, signer)
 
     def _checkpoint_in(self, connection: Connection) -> Checkpoint | None:
         note = reading.newest_note(connection, self.tenant_id)
         return None if note is None else reading.signed_checkpoint(note, self.keys)
+
+
+def announce(db: Database, signer: Signer, *, next_key: Key | None = None) -> None:
+    """Say in the log which keys speak for it, and which one will next."""
+    predicate = {
+        "tenant": str(signer.keys.tenant_id),
+        "keys": signer.keys.as_json(),
+        "next": None if next_key is None else next_key.as_json(),
+        "nonce": uuid4().hex,
+    }
+    said = Statement(PredicateType.KEYS, (Subject("keys", signer.keys.fingerprint),), predicate)
+    store(db, signer, [(Role.PLATFORM, said.to_bytes())])
 
 
 @patient
@@ -234,9 +214,3 @@ def _is_begun(db: Database, tenant_id: UUID) -> bool:
             "select exists (select from ledger_statements where tenant_id = %s) as begun", [tenant_id]
         ).fetchone()
     return bool(one(row)["begun"])
-
-
-def _no_entry(index: int) -> NoSuchEntryError:
-    return NoSuchEntryError(
-        f"The log has no entry {index}.", next_step="`prodsprints evidence export` has all that there are."
-    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from prodsprints.ledger import merkle
@@ -18,6 +19,7 @@ from prodsprints.ledger.errors import (
     EnvelopeError,
     KeyRevokedError,
     LedgerTamperedError,
+    NoSuchEntryError,
     SignatureError,
     StatementError,
 )
@@ -35,6 +37,16 @@ class Entry:
     at: datetime
     envelope: Envelope
     statement: Statement
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """One entry as the database holds it, not verified; with the hashes that lead to the checkpoint, if wanted."""
+
+    index: int
+    at: datetime
+    envelope: bytes
+    proof: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +102,40 @@ def rows_between(connection: Connection, tenant_id: UUID, after: int, end: int) 
         """,
         [tenant_id, after, end],
     ).fetchall()
-    for index, row in zip_longest(range(after + 1, end), rows):
-        if row is None or row["index"] != index:
-            index = row["index"] - 1 if index is None else index
+    for place, row in zip_longest(range(after + 1, end), rows):
+        if row is None or row["index"] != place:
+            index = end - 1 if place is None else place
             raise LedgerTamperedError(f"There is not one entry {index}, but none or two.", kind="deleted", index=index)
     return rows
+
+
+def stored(db: Database, tenant_id: UUID, indices: Iterable[int] | None) -> tuple[Checkpoint | None, list[StoredEntry]]:
+    """What the newest checkpoint counts, or the entries at `indices` with proofs, as they are: also when tampered with.
+
+    Raises NoSuchEntryError, and LedgerTamperedError where no proof can be made.
+    """
+    with db.tenant(tenant_id) as connection:
+        note = newest_note(connection, tenant_id)
+        checkpoint = None if note is None else read_checkpoint(note)
+        size = 0 if checkpoint is None else checkpoint.size
+        if indices is None:
+            rows = connection.execute(_STORED + " and index < %s order by index", [tenant_id, size])
+            return checkpoint, [StoredEntry(row["index"], row["at"], row["envelope"]) for row in rows]
+        tree = StoredTree(connection, tenant_id)
+        found = []
+        for index in sorted(set(indices)):
+            row = connection.execute(_STORED + " and index = %s", [tenant_id, index]).fetchone()
+            if row is None or not 0 <= index < size:
+                raise no_entry(index)
+            proof = tuple(merkle.inclusion_proof(tree.subtree, index, size))
+            found.append(StoredEntry(index, row["at"], row["envelope"], proof))
+        return checkpoint, found
+
+
+_STORED: LiteralString = """
+select e.index, e.at, s.envelope from ledger_entries e
+join ledger_statements s on s.id = e.statement_id and s.tenant_id = e.tenant_id where e.tenant_id = %s
+"""
 
 
 def newest_note(connection: Connection, tenant_id: UUID) -> str | None:
@@ -152,6 +193,13 @@ def unlike(checkpoint: Checkpoint, index: int | None) -> LedgerTamperedError:
         kind="forked",
         index=index,
         why="Its entries are other ones, or stand in another order.",
+    )
+
+
+def no_entry(index: int) -> NoSuchEntryError:
+    """The error for an index that the log does not have."""
+    return NoSuchEntryError(
+        f"The log has no entry {index}.", next_step="`prodsprints evidence export` has all that there are."
     )
 
 

@@ -13,7 +13,7 @@ from prodsprints.kernel.errors import UsageError
 from prodsprints.ledger.errors import NotSequencedError
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.keys import Key, Role
-from prodsprints.ledger.log import Ledger
+from prodsprints.ledger.log import announce
 from prodsprints.ledger.sequencer import LOCK
 from prodsprints.store.database import Database, one
 
@@ -30,7 +30,7 @@ def rotate(db: Database, tenant_id: UUID, keyring: Keyring, role: Role, *, timeo
         old = signer.current(role)
         private = Ed25519PrivateKey.generate()
         new = Key.of(role, private.public_key().public_bytes_raw(), from_index=0)
-        Ledger(db, tenant_id, keyring).announce(signer, next_key=new.as_json())
+        announce(db, signer, next_key=new)
         with _standing_still(db, tenant_id, timeout_seconds) as size:
             return keyring.replace(tenant_id, old, private, at=size)
 
@@ -53,7 +53,7 @@ def revoke(db: Database, tenant_id: UUID, keyring: Keyring, key_id: str, *, from
         from_index = max(from_index, (key.until_index or 0) + 1)
     with keyring.silent(tenant_id):
         keyring.revoke(tenant_id, key_id, from_index=from_index)
-        Ledger(db, tenant_id, keyring).announce(keyring.signer(tenant_id))
+        announce(db, keyring.signer(tenant_id))
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def _subject(document: Any) -> Subject:
 
 
 def _refuse_depth(predicate: Mapping[str, Any]) -> None:
-    level: list[Any] = [predicate]
+    level: list[Any] = [dict(predicate)]
     for _ in range(_MAX_DEPTH):
         level = [inner for one in level for inner in _children(one)]
         if not level:
@@ -136,8 +136,9 @@ def _refuse_depth(predicate: Mapping[str, Any]) -> None:
 
 
 def _children(value: Any) -> list[Any]:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [one for one in inner if isinstance(one, Mapping | list | tuple)]
+    return [
+        one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, dict | list | tuple)
+    ]
 
 
 def _refused(reason: str) -> StatementError:

@@ -16,6 +16,8 @@ from prodsprints.ledger.tree import is_stored
 from prodsprints.ledger.witness import Witness
 from prodsprints.store.database import Connection, Database
 
+__all__ = ["Finding", "Report", "verify_log"]
+
 _PAGE = 1_000
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from prodsprints.incidents import typed
@@ -13,11 +14,15 @@ from prodsprints.ledger import people
 from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.register.register import Register
-from prodsprints.register.signed import IS_SIGNED, digest
+from prodsprints.register.signed import SIGNED, digest
 from prodsprints.store.database import Database, patient
 
 _LONGEST_REASON = 2_000
-_COLUMNS = "t.id, t.environment, t.risk_id as risk, t.person::text as person, t.reason, t.expires_at, t.created_at"
+_SELECT: LiteralString = (
+    "select t.id, t.environment, t.risk_id as risk, t.person::text as person, t.reason, t.expires_at, t.created_at, "
+    + SIGNED
+    + "from acceptances t "
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,19 @@ class Acceptance:
     expires_at: datetime
     created_at: datetime
     is_signed: bool
+
+    def as_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """For programs; `names` are those of the people that are still known."""
+        return {
+            "id": str(self.id),
+            "environment": self.environment,
+            "risk": self.risk,
+            "person": names.get(self.person),
+            "reason": self.reason,
+            "expires_at": iso(self.expires_at),
+            "at": iso(self.created_at),
+            "is_signed": self.is_signed,
+        }
 
 
 def accept(
@@ -92,8 +110,8 @@ def acceptances(
     """The newest acceptances first; also those without a statement, which count for nothing."""
     with db.tenant(tenant_id) as connection:
         rows = connection.execute(
-            f"""
-            select {_COLUMNS}, t.statement, {IS_SIGNED} from acceptances t
+            _SELECT
+            + """
             where (%(environment)s::text is null or t.environment = %(environment)s)
               and (%(risk)s::text is null or t.risk_id = %(risk)s)
             order by t.created_at desc limit %(limit)s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from prodsprints.register.rating import Level
 from prodsprints.register.register import Register
 from prodsprints.register.residual import Exposure
 from prodsprints.register.standing import Accepted, Incident, RowStanding, Standing
-from prodsprints.register.status import RowStatus, Status, status_of
+from prodsprints.register.status import Counts, RowStatus, Status, status_of
 from prodsprints.register.testimony import Ignored
 
 Digests = Mapping[str, Mapping[str, str]]
@@ -37,27 +36,6 @@ class Log:
     state: LogState
     reason: str = ""
     size: int = 0
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many risks and rows there are, and how many rows have which status: these seven add up to `mitigations`."""
-
-    risks: int
-    mitigations: int
-    proven: int
-    attested: int
-    unproven: int
-    stale: int
-    failing: int
-    contradicted: int
-    invalid: int
-
-    @staticmethod
-    def of(risks: int, statuses: Iterable[Status]) -> Counts:
-        """Count them."""
-        counted = Counter(statuses)
-        return Counts(risks, counted.total(), **{str(status): counted[status] for status in Status})
 
 
 @dataclass(frozen=True)

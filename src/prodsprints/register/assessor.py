@@ -9,8 +9,8 @@ from threading import Lock
 from uuid import UUID
 
 from prodsprints.drills.catalog import Catalog
+from prodsprints.ledger.examination import Report
 from prodsprints.ledger.keyring import Keyring
-from prodsprints.ledger.verification import Report
 from prodsprints.ledger.witness import Witness
 from prodsprints.register import verifications
 from prodsprints.register.assessment import Assessment, Digests, Ongoing

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from prodsprints.incidents import typed
@@ -16,11 +17,15 @@ from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.register.errors import AttestationError, UnknownRiskError
 from prodsprints.register.model import Kind, Mitigation
 from prodsprints.register.register import Register
-from prodsprints.register.signed import IS_SIGNED, digest
+from prodsprints.register.signed import SIGNED, digest
 from prodsprints.store.database import Database, patient
 
 _LONGEST_EVIDENCE = 500
-_COLUMNS = "t.id, t.environment, t.row_id as row, t.person::text as person, t.evidence, t.expires_at, t.created_at"
+_SELECT: LiteralString = (
+    "select t.id, t.environment, t.row_id as row, t.person::text as person, t.evidence, t.expires_at, t.created_at, "
+    + SIGNED
+    + "from attestations t "
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,19 @@ class Attestation:
     def holds(self, at: datetime) -> bool:
         """Signed and not expired. Whether it is the row's newest is for the register to say."""
         return self.is_signed and at < self.expires_at
+
+    def as_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """For programs; `names` are those of the people that are still known."""
+        return {
+            "id": str(self.id),
+            "environment": self.environment,
+            "row": self.row,
+            "person": names.get(self.person),
+            "evidence": self.evidence,
+            "expires_at": iso(self.expires_at),
+            "at": iso(self.created_at),
+            "is_signed": self.is_signed,
+        }
 
 
 def attest(
@@ -101,8 +119,8 @@ def attestations(
     """The newest attestations first; also those without a statement, which count for nothing."""
     with db.tenant(tenant_id) as connection:
         rows = connection.execute(
-            f"""
-            select {_COLUMNS}, t.statement, {IS_SIGNED} from attestations t
+            _SELECT
+            + """
             where (%(environment)s::text is null or t.environment = %(environment)s)
               and (%(row)s::text is null or t.row_id = %(row)s)
             order by t.created_at desc limit %(limit)s

@@ -14,7 +14,7 @@ from prodsprints.incidents import typed
 from prodsprints.kernel.clock import now
 from prodsprints.kernel.validation import nearest
 from prodsprints.register.errors import ContactTestError, UnknownRoleError
-from prodsprints.store.database import Database, patient
+from prodsprints.store.database import Database, one, patient
 
 ROLES = {
     "platform": ("Platform Engineering Lead", "first to be called about anything technical"),
@@ -97,16 +97,18 @@ def put(db: Database, tenant_id: UUID, *, role: str, name: str, reach: str) -> C
     """Set who is reached where. Another name or address is as good as untested. Raises UnknownRoleError, UsageError."""
     said = [_known(role), typed.line(name, "name"), typed.line(reach, "address or number", 254)]
     with db.tenant(tenant_id) as connection:
-        row = connection.execute(
-            """
-            insert into contacts as old (role, name, reach) values (%s, %s, %s)
-            on conflict (tenant_id, role) do update set
-              name = excluded.name, reach = excluded.reach, updated_at = clock_timestamp(),
-              tested_at = case when (old.name, old.reach) = (excluded.name, excluded.reach) then old.tested_at end
-            returning role, name, reach, updated_at, tested_at
-            """,
-            said,
-        ).fetchone()
+        row = one(
+            connection.execute(
+                """
+                insert into contacts as old (role, name, reach) values (%s, %s, %s)
+                on conflict (tenant_id, role) do update set
+                  name = excluded.name, reach = excluded.reach, updated_at = clock_timestamp(),
+                  tested_at = case when (old.name, old.reach) = (excluded.name, excluded.reach) then old.tested_at end
+                returning role, name, reach, updated_at, tested_at
+                """,
+                said,
+            ).fetchone()
+        )
         # a code that was sent to the old address says nothing of the new one
         connection.execute(
             "update contact_tests set used_at = now() where role = %s and used_at is null and %s",
@@ -131,9 +133,12 @@ def start_test(db: Database, tenant_id: UUID, role: str) -> StartedTest:
     with db.tenant(tenant_id) as connection:
         if connection.execute("select from contacts where role = %s for update", [role]).rowcount == 0:
             raise ContactTestError(f"Nobody is kept for {ROLES[role][0]}.", next_step="Set the contact first.")
-        count = connection.execute(
-            "select count(*) as n from contact_tests where role = %s and created_at > now() - interval '1 day'", [role]
-        ).fetchone()
+        count = one(
+            connection.execute(
+                "select count(*) as n from contact_tests where role = %s and created_at > now() - interval '1 day'",
+                [role],
+            ).fetchone()
+        )
         if count["n"] >= _MOST_TESTS_PER_DAY:
             raise ContactTestError(
                 f"{_MOST_TESTS_PER_DAY} tests of {ROLES[role][0]} were begun within a day.", next_step="Go on tomorrow."
@@ -155,7 +160,9 @@ def finish_test(db: Database, tenant_id: UUID, role: str, code: str) -> Contact:
         test = connection.execute(
             """
             update contact_tests set attempts = attempts + 1
-            where id = (select id from contact_tests where role = %s and used_at is null order by created_at desc limit 1)
+            where id = (
+              select id from contact_tests where role = %s and used_at is null order by created_at desc limit 1
+            )
             returning id, digest, attempts, expires_at
             """,
             [_known(role)],
@@ -164,15 +171,15 @@ def finish_test(db: Database, tenant_id: UUID, role: str, code: str) -> Contact:
         given = "".join(code.upper().split()).replace("-", "")[:_LENGTH]
         if test is not None and usable and hmac.compare_digest(bytes(test["digest"]), _digest(test["id"], given)):
             connection.execute("update contact_tests set used_at = now() where id = %s", [test["id"]])
-            row = connection.execute(
+            tested = connection.execute(
                 """
                 update contacts set tested_at = clock_timestamp() where role = %s
                 returning role, name, reach, updated_at, tested_at
                 """,
                 [role],
-            ).fetchone()
-            return Contact(**row)
-    # after the commit: the attempt has to be counted
+            )
+            return Contact(**one(tested.fetchone()))
+    # raised after the commit: the attempt has to be counted
     if usable:
         raise ContactTestError("That is not the code that was sent.", next_step="Ask the contact to read it again.")
     raise ContactTestError(

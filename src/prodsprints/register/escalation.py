@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from prodsprints.incidents import typed
+from prodsprints.kernel.clock import iso
 from prodsprints.kernel.validation import nearest
 from prodsprints.ledger import people
 from prodsprints.register.errors import StageError, UnknownReportError
@@ -75,7 +76,7 @@ class Report:
         return self.due_at is not None and self.due_at < at
 
     def escalates_to(self, at: datetime) -> str | None:
-        """The contact who has to know: the platform lead once the clock has run out, the executive team a clock later."""
+        """Who has to know: the platform lead when the clock has run out, the executive team one more clock later."""
         if self.due_at is None or self.due_at >= at:
             return None
         return "executive" if at - self.due_at > CLOCKS[self.stage] else "platform"
@@ -85,6 +86,22 @@ class Report:
         if self.due_at is None:
             return "done"
         return f"{'overdue since' if self.is_overdue(at) else 'due on'} {self.due_at:%Y-%m-%d}"
+
+    def as_json(self, names: Mapping[str, str], at: datetime) -> dict[str, Any]:
+        """For programs; `names` are those of the people that are still known."""
+        return {
+            "id": str(self.id),
+            "title": self.title,
+            "description": self.description,
+            "stage": self.stage,
+            "due_at": self.due_at and iso(self.due_at),
+            "is_overdue": self.is_overdue(at),
+            "escalates_to": self.escalates_to(at),
+            "steps": [
+                {"stage": step.stage, "person": names.get(step.person), "note": step.note, "at": iso(step.created_at)}
+                for step in self.steps
+            ],
+        }
 
 
 def report(db: Database, tenant_id: UUID, *, id: UUID, title: str, description: str, actor: str) -> Report:
@@ -106,7 +123,7 @@ def advance(db: Database, tenant_id: UUID, report_id: UUID, *, stage: str, note:
     person = people.reference(db, tenant_id, actor)
     with db.tenant(tenant_id) as connection:
         connection.execute("select from risk_reports where id = %s for update", [report_id])
-        found = _reports(connection, "where id = %s", [report_id])
+        found = _reports(connection, report_id)
         if not found:
             raise _unknown(report_id)
         if stage != found[0].stage:
@@ -124,7 +141,7 @@ def advance(db: Database, tenant_id: UUID, report_id: UUID, *, stage: str, note:
 def get(db: Database, tenant_id: UUID, report_id: UUID) -> Report:
     """One report. Raises UnknownReportError."""
     with db.tenant(tenant_id) as connection:
-        found = _reports(connection, "where id = %s", [report_id])
+        found = _reports(connection, report_id)
     if not found:
         raise _unknown(report_id)
     return found[0]
@@ -134,7 +151,7 @@ def get(db: Database, tenant_id: UUID, report_id: UUID) -> Report:
 def reports(db: Database, tenant_id: UUID) -> list[Report]:
     """The newest reports first."""
     with db.tenant(tenant_id) as connection:
-        return _reports(connection, "where true", [])
+        return _reports(connection)
 
 
 def overdue(reports: Iterable[Report], at: datetime) -> list[Report]:
@@ -143,10 +160,13 @@ def overdue(reports: Iterable[Report], at: datetime) -> list[Report]:
     return [one for _, one in sorted(late, key=lambda pair: pair[0])]
 
 
-def _reports(connection: Connection, where: str, parameters: list[Any]) -> list[Report]:
+def _reports(connection: Connection, id: UUID | None = None) -> list[Report]:
     rows = connection.execute(
-        f"select id, title, description, created_at from risk_reports {where} order by created_at desc limit {_LISTED}".encode(),
-        parameters,
+        """
+        select id, title, description, created_at from risk_reports
+        where %(id)s::uuid is null or id = %(id)s order by created_at desc limit %(limit)s
+        """,
+        {"id": id, "limit": _LISTED},
     ).fetchall()
     steps: dict[UUID, list[Step]] = {row["id"]: [] for row in rows}
     for step in connection.execute(

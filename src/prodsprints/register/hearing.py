@@ -19,8 +19,10 @@ from prodsprints.register.snapshot import Snapshot
 from prodsprints.register.standing import Standing, fold
 from prodsprints.store.database import Database, one, patient
 
+SNAPSHOT_EVERY = 2_000
+"""How many entries are heard again at most when a process starts."""
+
 _PAGE = 1_000
-_SNAPSHOT_EVERY = 5_000
 _WITNESS_EVERY_SECONDS = 10.0
 
 _Place = tuple[int, bytes]
@@ -121,7 +123,7 @@ class Hearing:
         if self.standing.size < checkpoint.size:
             self._ledger.inclusion(checkpoint.size - 1)  # the last ones are a revoked key's, or they are gone
         self._heard = checkpoint.size, checkpoint.root
-        if self.standing.size - self._stored_size >= _SNAPSHOT_EVERY:
+        if self.standing.size - self._stored_size >= SNAPSHOT_EVERY:
             kept = Snapshot(self.standing, checkpoint.size, checkpoint.root)
             snapshot.store(self._db, self._keyring, self._tenant_id, kept)
             self._stored_size = self.standing.size

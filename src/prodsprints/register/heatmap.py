@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from html import escape
 from io import StringIO
 from typing import Literal
@@ -13,39 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from prodsprints.register.assessment import Assessment
+from prodsprints.register.grid import Cell, Grid, grid
 from prodsprints.register.model import Risk
-from prodsprints.register.rating import Level, Probability, Rating, rate
+from prodsprints.register.rating import Probability, Rating
 from prodsprints.register.register import Register
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the map: where it lies, what it is rated, and the risks in it."""
-
-    level: Level
-    probability: Probability
-    rating: Rating
-    risks: tuple[Risk, ...]
-
-
-Grid = tuple[tuple[Cell, ...], ...]
-
-
-def grid(risks: Iterable[Risk]) -> Grid:
-    """The rows of the map, critical first, each with its five cells from very unlikely to very likely."""
-    risks = tuple(risks)
-    return tuple(
-        tuple(
-            Cell(
-                level,
-                probability,
-                rate(level, probability),
-                tuple(risk for risk in risks if (risk.level, risk.probability) == (level, probability)),
-            )
-            for probability in Probability
-        )
-        for level in Level
-    )
+__all__ = ["STYLE", "grid", "svg", "text"]
 
 
 # --- as SVG -----------------------------------------------------------------------------------------------------------
@@ -82,6 +55,11 @@ STYLE = """
 .heatmap .axis{fill:var(--map-ink);font-size:13px;font-weight:600}
 .heatmap .note{fill:var(--map-muted);font-size:11.5px}
 .heatmap .chip rect{fill:var(--map-chip)}.heatmap .chip text{fill:var(--map-chip-ink)}
+.heatmap .more text{fill:var(--map-ink);text-decoration:underline}
+.heatmap .ghost rect{fill:var(--map-chip);fill-opacity:.72;stroke:var(--map-muted);stroke-dasharray:3 3}
+.heatmap .ghost text{fill:var(--map-ink)}
+.heatmap .way{fill:none;stroke:var(--map-ink);stroke-width:1.5;stroke-opacity:.75}
+.heatmap .way-end{fill:var(--map-ink)}
 .heatmap .id{font-weight:650;font-variant-numeric:tabular-nums}
 .heatmap a{text-decoration:none}
 .heatmap a:hover .chip text{text-decoration:underline}
@@ -93,12 +71,20 @@ STYLE = """
 Every colour yields to a custom property of the page: `--heat-critical`, `--heat-on-critical`, `--heat-ground`, …"""
 
 
-def svg(register: Register, *, links: bool = True, style: bool = True, name: str = "heatmap") -> str:
+def svg(
+    register: Register,
+    *,
+    assessment: Assessment | None = None,
+    links: bool = True,
+    style: bool = True,
+    name: str = "heatmap",
+) -> str:
     """The map as SVG, to be put into a page (with `links` to `/risks/R001`) or saved as a file of its own (without).
 
-    `name` starts the ids of its title and description, for a page with several maps.
+    With an `assessment` each risk lies where it is today; if that is elsewhere than without controls, the way it went
+    is drawn. `name` starts the ids of its title and description, for a page with several maps.
     """
-    rows = grid(register.risks)
+    rows = grid(register.risks, assessment)
     columns = _columns(rows)
     height = sum(_row_height(row) + _GAP for row in rows) + _AXIS
     left, width, outer_height = -_MARGIN, _WIDTH + 2 * _MARGIN, height + 2 * _MARGIN
@@ -116,13 +102,13 @@ def svg(register: Register, *, links: bool = True, style: bool = True, name: str
     for row in rows:
         parts += _svg_row(row, columns, top, links)
         top += _row_height(row) + _GAP
-    parts += _svg_probabilities(columns, top)
+    parts += _svg_probabilities(columns, top, moved=any(cell.moved for row in rows for cell in row))
     return "".join([*parts, "</svg>"])
 
 
 def _columns(rows: Grid) -> list[tuple[int, int]]:
     # left edge and width of each column; one without a risk gives most of its room to the others
-    empty = [not any(row[index].risks for row in rows) for index in range(len(Probability))]
+    empty = [not any(row[index].lines for row in rows) for index in range(len(Probability))]
     free = _WIDTH - _GUTTER - _GAP * len(empty)
     if not all(empty):
         free -= _EMPTY_COLUMN * sum(empty)
@@ -136,7 +122,7 @@ def _columns(rows: Grid) -> list[tuple[int, int]]:
 
 
 def _row_height(row: tuple[Cell, ...]) -> int:
-    most = max(1, *(len(cell.risks) for cell in row))
+    most = max(1, *(cell.lines for cell in row))
     return _CELL_HEAD + most * (_CHIP + _CHIP_GAP) + _PADDING - _CHIP_GAP
 
 
@@ -144,9 +130,13 @@ def _description(rows: Grid) -> str:
     cells = [cell for row in rows for cell in row if cell.risks]
     return " ".join(
         f"{cell.level.capitalize()}, {cell.probability.words.lower()} ({cell.probability.share}), "
-        f"rated {cell.rating}: {', '.join(risk.id for risk in cell.risks)}."
+        f"rated {cell.rating}: {', '.join(risk.id for risk in cell.shown)}{_and_more(cell)}."
         for cell in cells
     )
+
+
+def _and_more(cell: Cell) -> str:
+    return f" and {cell.hidden} more" if cell.hidden else ""
 
 
 def _svg_row(row: tuple[Cell, ...], columns: list[tuple[int, int]], top: int, links: bool) -> Iterator[str]:
@@ -158,30 +148,71 @@ def _svg_row(row: tuple[Cell, ...], columns: list[tuple[int, int]], top: int, li
         f'<text class="note" x="{_GUTTER - 12}" y="{middle + 16}" text-anchor="end">'
         f"{count} risk{'' if count == 1 else 's'}</text>"
     )
+    places = [(cell, left + _PADDING, width - 2 * _PADDING) for cell, (left, width) in zip(row, columns, strict=True)]
     for cell, (left, width) in zip(row, columns, strict=True):
-        tint, ink = (cell.rating, f"on-{cell.rating}") if cell.risks else (f"{cell.rating} empty", "on-empty")
-        inner = left + _PADDING
+        tint, ink = (cell.rating, f"on-{cell.rating}") if cell.lines else (f"{cell.rating} empty", "on-empty")
         yield f'<rect class="{tint}" x="{left}" y="{top}" width="{width}" height="{height}" rx="6"/>'
-        yield f'<text class="rating {ink}" x="{inner}" y="{top + 17}">{cell.rating.upper()}</text>'
-        for index, risk in enumerate(cell.risks):
-            chip = _svg_chip(risk, inner, top + _CELL_HEAD + index * (_CHIP + _CHIP_GAP), width - 2 * _PADDING)
-            yield f'<a href="/risks/{risk.id}" aria-label="{escape(_spoken(risk))}">{chip}</a>' if links else chip
+        yield f'<text class="rating {ink}" x="{left + _PADDING}" y="{top + 17}">{cell.rating.upper()}</text>'
+    yield from _svg_ways(places, top)
+    for cell, left, width in places:
+        for index, risk in enumerate(cell.shown):
+            chip = _svg_chip(risk, _spoken(risk, cell), left, _line(top, index), width)
+            yield f'<a href="/risks/{risk.id}" aria-label="{escape(_spoken(risk, cell))}">{chip}</a>' if links else chip
+        if cell.hidden:
+            yield _svg_more(cell, left, _line(top, len(cell.shown)), links)
+        for index, risk in enumerate(cell.ghosts, cell.lines - len(cell.ghosts)):
+            spoken = f"{risk.id} would be here without the controls that are proven"
+            yield _svg_chip(risk, spoken, left, _line(top, index), width, kind="chip ghost")
 
 
-def _svg_chip(risk: Risk, left: int, top: int, width: int) -> str:
+def _line(top: int, index: int) -> int:
+    return top + _CELL_HEAD + index * (_CHIP + _CHIP_GAP)
+
+
+def _svg_ways(places: list[tuple[Cell, int, int]], top: int) -> Iterator[str]:
+    """An arrow from where each risk would be to where it is, if both ends are shown."""
+    ends = {
+        risk.id: (left + width, _line(top, index) + _CHIP // 2)
+        for cell, left, width in places
+        for index, risk in enumerate(cell.shown)
+    }
+    for cell, left, _ in places:
+        for index, risk in enumerate(cell.ghosts, cell.lines - len(cell.ghosts)):
+            if risk.id in ends:
+                x, y = ends[risk.id]
+                start = _line(top, index) + _CHIP // 2
+                bend = (left + x) // 2
+                yield f'<path class="way" d="M{left} {start}C{bend} {start} {bend} {y} {x + 6} {y}"/>'
+                yield f'<path class="way-end" d="M{x} {y}l7 -4v8z"/>'
+
+
+def _svg_more(cell: Cell, left: int, top: int, links: bool) -> str:
+    words = f'<g class="more"><text x="{left + 8}" y="{top + 15}">+{cell.hidden} more</text></g>'
+    if not links:
+        return words
+    label = f"{cell.hidden} more risks: {cell.level}, {cell.probability.words.lower()}"
+    where = f"/risks?level={cell.level}&amp;probability={int(cell.probability)}"
+    return f'<a href="{where}" aria-label="{label}">{words}</a>'
+
+
+def _svg_chip(risk: Risk, spoken: str, left: int, top: int, width: int, kind: str = "chip") -> str:
     baseline = top + 15
     title_left = left + 8 + 9 * len(risk.id) + 3
     title = _shortened(risk.title, left + width - 6 - title_left)
     return (
-        f'<g class="chip"><title>{escape(_spoken(risk))}</title>'
+        f'<g class="{kind}"><title>{escape(spoken)}</title>'
         f'<rect x="{left}" y="{top}" width="{width}" height="{_CHIP}" rx="4"/>'
         f'<text class="id" x="{left + 8}" y="{baseline}">{risk.id}</text>'
         f'<text x="{title_left}" y="{baseline}">{escape(title)}</text></g>'
     )
 
 
-def _spoken(risk: Risk) -> str:
-    return f"{risk.id} {risk.title}: {risk.level}, {risk.probability.words.lower()}, rated {risk.rating}"
+def _spoken(risk: Risk, cell: Cell) -> str:
+    today = f"{risk.level}, {cell.probability.words.lower()}, rated {cell.rating}"
+    if cell.probability == risk.probability:
+        return f"{risk.id} {risk.title}: {today}"
+    before = f"{risk.probability.words.lower()}, rated {risk.rating}"
+    return f"{risk.id} {risk.title}: {today} today, {before} without its controls"
 
 
 def _shortened(text: str, room: int) -> str:
@@ -194,7 +225,7 @@ def _shortened(text: str, room: int) -> str:
     return text
 
 
-def _svg_probabilities(columns: list[tuple[int, int]], top: int) -> Iterator[str]:
+def _svg_probabilities(columns: list[tuple[int, int]], top: int, *, moved: bool) -> Iterator[str]:
     for probability, (left, width) in zip(Probability, columns, strict=True):
         middle = left + width // 2
         yield f'<text class="axis" x="{middle}" y="{top + 18}" text-anchor="middle">{probability.words}</text>'
@@ -206,6 +237,11 @@ def _svg_probabilities(columns: list[tuple[int, int]], top: int) -> Iterator[str
         f'<text class="note" x="{_WIDTH - _GAP}" y="{top + 55}" text-anchor="end">'
         "Probability of at least one such event in 12 months →</text>"
     )
+    if moved:
+        yield (
+            f'<text class="note" x="{_GUTTER}" y="{top + 55}">'
+            "An arrow leads from where a risk would be without its proven controls to where it is today.</text>"
+        )
 
 
 # --- for a terminal ---------------------------------------------------------------------------------------------------
@@ -219,13 +255,15 @@ _BADGE = {
 }
 
 
-def text(register: Register, width: int = 80, *, colour: bool = False) -> str:
+def text(register: Register, width: int = 80, *, assessment: Assessment | None = None, colour: bool = False) -> str:
     """The map for a terminal `width` columns wide. Every rating is also a word: nothing is lost without `colour`."""
-    rows = grid(register.risks)
+    rows = grid(register.risks, assessment)
     colours: Literal["truecolor"] | None = "truecolor" if colour else None
     console = Console(file=StringIO(), width=width, force_terminal=colour, color_system=colours, highlight=False)
     with console.capture() as captured:
         console.print(_table(rows, colour) if width >= _NARROWEST_TABLE else _list(rows, colour))
+        if any(cell.moved for row in rows for cell in row):
+            console.print("(In brackets: where a risk would be without the controls that are proven.)")
     return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()) + "\n"
 
 
@@ -242,7 +280,7 @@ def _table(rows: Grid, colour: bool) -> Table:
 
 def _list(rows: Grid, colour: bool) -> Text:
     lines = []
-    for cell in (cell for row in rows for cell in row if cell.risks):
+    for cell in (cell for row in rows for cell in row if cell.lines):
         where = f" {cell.level}, {cell.probability.words.lower()} ({cell.probability.share})"
         lines.append(Text.assemble(_badge(cell, colour), where, "\n  ", _ids(cell)))
     return Text("\n").join(lines)
@@ -254,4 +292,5 @@ def _badge(cell: Cell, colour: bool) -> Text:
 
 
 def _ids(cell: Cell) -> Text:
-    return Text(" ".join(risk.id for risk in cell.risks))
+    more = [f"+{cell.hidden} more"] if cell.hidden else []
+    return Text(" ".join([*(risk.id for risk in cell.shown), *more, *(f"({risk.id})" for risk in cell.ghosts)]))

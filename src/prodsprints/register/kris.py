@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal
+from datetime import date, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 from prodsprints.store.database import Database, patient
@@ -34,8 +34,8 @@ class Indicator:
         """How `value` stands to the thresholds."""
         if value is None:
             return "no-data"
-        is_past = (lambda limit: value < limit) if self.direction == "at least" else (lambda limit: value > limit)
-        return "breach" if is_past(self.breach) else "warn" if is_past(self.warn) else "ok"
+        sign = -1 if self.direction == "at least" else 1
+        return "breach" if sign * (value - self.breach) > 0 else "warn" if sign * (value - self.warn) > 0 else "ok"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,22 @@ class Reading:
     def state(self) -> State:
         """How it stands to its thresholds."""
         return self.indicator.state(self.value)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; a value that nobody measured is null."""
+        indicator = self.indicator
+        return {
+            "id": indicator.id,
+            "name": indicator.name,
+            "unit": indicator.unit,
+            "owner": indicator.owner,
+            "value": self.value,
+            "state": self.state,
+            "direction": indicator.direction,
+            "warn": indicator.warn,
+            "breach": indicator.breach,
+            "series": [{"day": point.day.isoformat(), "value": point.value} for point in self.series],
+        }
 
     def __str__(self) -> str:
         if self.value is None:

@@ -86,12 +86,14 @@ def _share(value: object) -> object:
 
 Line = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\r\n]*$"), AfterValidator(_printable)]
 Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
-RiskId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}$")]
-MitigationId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}\.[0-9]{1,3}$")]
+RiskId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}$", examples=["R001"])]
+MitigationId = Annotated[str, Field(pattern=r"^[A-Z]{1,8}[0-9]{1,5}\.[0-9]{1,3}$", examples=["R001.1"])]
 _IDENTIFIERS = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
-DottedName = Annotated[str, Field(max_length=200, pattern=f"^{_IDENTIFIERS}:{_IDENTIFIERS}$")]
+DottedName = Annotated[
+    str, Field(max_length=200, pattern=f"^{_IDENTIFIERS}:{_IDENTIFIERS}$", examples=["package.module:attribute"])
+]
 """Where something is to be imported from: `package.module:attribute`."""
-Share = Annotated[float, BeforeValidator(_share)]
+Share = Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 1}), BeforeValidator(_share)]
 Days = Annotated[int, Strict(), Field(ge=1, le=366)]
 
 _AS_WRITTEN: dict[str, Any] = {"extra": "forbid", "str_strip_whitespace": True}

@@ -9,7 +9,8 @@ from datetime import date
 from prodsprints.kernel.validation import nearest
 from prodsprints.register.errors import UnknownRiskError
 from prodsprints.register.model import Document, Mitigation, Risk
-from prodsprints.register.summary import Summary, summarise
+from prodsprints.register.status import Counts
+from prodsprints.register.summary import Review, Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Register:
             next_step=f"`prodsprints register` lists them{hint or '.'}",
         )
 
-    def summary(self, today: date, proven: Collection[str] = ()) -> Summary:
-        """The figures of the first line on `today`; `proven` are ids of mitigations that evidence speaks for."""
-        return summarise(self.risks, self.document, today=today, proven=proven)
+    def row(self, id: str) -> Mitigation:
+        """The row called `id`. Raises UnknownRiskError, with the nearest id there is."""
+        for mitigation in self.risk(id.partition(".")[0]).mitigations:
+            if mitigation.id == id:
+                return mitigation
+        hint = nearest(id, (mitigation.id for mitigation in self.mitigations))
+        raise UnknownRiskError(
+            f"There is no row {id!r} in the register.",
+            next_step=f"`prodsprints register show {id.partition('.')[0]}` lists them{hint or '.'}",
+        )
+
+    def summary(self, today: date, counts: Counts | None = None, overdue: Collection[Review] | None = None) -> Summary:
+        """The figures of the first line on `today`, with the `counts` of an assessment and the reviews `overdue`."""
+        return summarise(self.risks, self.document, today=today, counts=counts, overdue=overdue)

@@ -6,19 +6,19 @@ import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from prodsprints.incidents import typed
-from prodsprints.kernel.clock import now
+from prodsprints.kernel.clock import iso, now
 from prodsprints.ledger import people
 from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.register.agenda import Agenda
 from prodsprints.register.model import Cadence, Document
-from prodsprints.register.signed import IS_SIGNED, digest
+from prodsprints.register.signed import SIGNED, digest
 from prodsprints.register.standing import Standing
 from prodsprints.register.summary import Review
 from prodsprints.store.database import Database, patient
@@ -37,6 +37,11 @@ _COVERED_BY = {
     Cadence.QUARTERLY: (Cadence.QUARTERLY,),
     Cadence.YEARLY: (Cadence.YEARLY,),
 }
+_SELECT: LiteralString = (
+    "select t.id, t.kind, t.due, t.person::text as person, t.attendees, t.decisions, t.agenda, t.created_at, "
+    + SIGNED
+    + "from reviews t "
+)
 _LONGEST_DECISIONS = 8_000
 _LONGEST_ATTENDEES = 500
 
@@ -56,6 +61,16 @@ class Planned:
         """From the day after it was due."""
         return self.due is not None and self.due < today
 
+    def as_json(self, today: date) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "kind": str(self.kind),
+            "of": CADENCES[self.kind],
+            "due": self.due and self.due.isoformat(),
+            "last": self.last and self.last.isoformat(),
+            "is_overdue": self.is_overdue(today),
+        }
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -70,6 +85,20 @@ class Recorded:
     agenda: list[dict[str, Any]]
     created_at: datetime
     is_signed: bool
+
+    def as_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """For programs; `names` are those of the people that are still known."""
+        return {
+            "id": str(self.id),
+            "kind": str(self.kind),
+            "due": self.due.isoformat(),
+            "person": names.get(self.person),
+            "attendees": self.attendees,
+            "decisions": self.decisions,
+            "agenda": self.agenda,
+            "at": iso(self.created_at),
+            "is_signed": self.is_signed,
+        }
 
 
 def schedule(document: Document, held: Held) -> tuple[Planned, ...]:
@@ -155,11 +184,7 @@ def reviews(db: Database, tenant_id: UUID, *, limit: int = 100) -> list[Recorded
     """The newest reviews first; also those without a statement."""
     with db.tenant(tenant_id) as connection:
         rows = connection.execute(
-            f"""
-            select t.id, t.kind, t.due, t.person::text as person, t.attendees, t.decisions, t.agenda, t.created_at,
-                   t.statement, {IS_SIGNED}
-            from reviews t order by t.created_at desc limit %s
-            """,
+            _SELECT + "order by t.created_at desc limit %s",
             [limit],
         ).fetchall()
     return [_joined(tenant_id, row) for row in rows]

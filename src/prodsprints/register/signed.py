@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import LiteralString
 
-IS_SIGNED: LiteralString = (
-    "exists (select from ledger_statements s where s.digest = decode(t.statement, 'hex')) as is_signed"
+SIGNED: LiteralString = (
+    "t.statement, exists (select from ledger_statements s where s.digest = decode(t.statement, 'hex')) as is_signed "
 )
-"""A column for a query over a table called `t` with a column `statement`, the digest of what was signed."""
+"""Two columns for a query over a table called `t`: the digest of what was signed, and whether the ledger has it."""
 
 
 def digest(text: str) -> str:

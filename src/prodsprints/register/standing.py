@@ -187,9 +187,7 @@ class _Draft:
             case Acceptance():
                 self._acceptances[said.environment, said.risk] = Accepted(said)
             case ReviewWord():
-                last = self._reviews.get(said.kind)
-                if last is None or said.due >= last.due:
-                    self._reviews[said.kind] = said
+                self._reviews[said.kind] = said
             case IncidentWord():
                 self._hear_of_incident(said)
 

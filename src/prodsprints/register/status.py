@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -62,6 +63,31 @@ class RowStatus:
     def age_seconds(self, now: datetime) -> float | None:
         """How old the evidence is that the row was last held; None if it never was."""
         return None if self.drilled_at is None else max(0.0, (now - self.drilled_at).total_seconds())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many risks and rows there are, and how many rows have which status: these seven add up to `mitigations`."""
+
+    risks: int
+    mitigations: int
+    proven: int
+    attested: int
+    unproven: int
+    stale: int
+    failing: int
+    contradicted: int
+    invalid: int
+
+    @staticmethod
+    def of(risks: int, statuses: Iterable[Status]) -> Counts:
+        """Count them."""
+        counted = Counter(statuses)
+        return Counts(risks, counted.total(), **{str(status): counted[status] for status in Status})
+
+    def as_json(self) -> dict[str, int]:
+        """As `make run ONCE=1` and the API show them."""
+        return asdict(self)
 
 
 def status_of(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from prodsprints.register.model import Claim, Document, Risk
+from prodsprints.register.status import Counts, Status
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,18 @@ class Summary:
     claimed: int
     ongoing: int
     planned: int
-    proven: int
+    counts: Counts
     overdue: tuple[Review, ...]
 
+    @property
+    def proven(self) -> int:
+        """How many rows fresh evidence speaks for here."""
+        return self.counts.proven
+
     def __str__(self) -> str:
-        return f"Claimed {self.claimed} · Proven here {self.proven} · {self._reviews()}"
+        parts = [f"Claimed {self.claimed}", f"Proven here {self.proven}", f"Failing {self.counts.failing}"]
+        worse = {"Contradicted": self.counts.contradicted, "Invalid": self.counts.invalid}
+        return " · ".join([*parts, *(f"{word} {count}" for word, count in worse.items() if count), self._reviews()])
 
     def _reviews(self) -> str:
         if not self.overdue:
@@ -39,21 +47,30 @@ class Summary:
         return f"Overdue review {len(self.overdue)} (since {min(review.due for review in self.overdue)})"
 
 
-def summarise(risks: Iterable[Risk], document: Document, *, today: date, proven: Collection[str] = ()) -> Summary:
-    """Count `risks` as of `today`; `proven` are the ids of the mitigations that evidence speaks for.
+def summarise(
+    risks: Iterable[Risk],
+    document: Document,
+    *,
+    today: date,
+    counts: Counts | None = None,
+    overdue: Collection[Review] | None = None,
+) -> Summary:
+    """Count `risks` as of `today`; without `counts` of an assessment every row is unproven.
 
-    A review is overdue from the day after it was due.
+    `overdue` are the reviews that did not happen; those that only the document itself knows of, if it is left out: one
+    is overdue from the day after it was due.
     """
     risks = list(risks)
     mitigations = [mitigation for risk in risks for mitigation in risk.mitigations]
     claims = Counter(mitigation.claim for mitigation in mitigations)
-    overdue = (Review("the risk document", document.next_review),) if document.next_review < today else ()
+    if overdue is None:
+        overdue = (Review("the risk document", document.next_review),) if document.next_review < today else ()
     return Summary(
         risks=len(risks),
         mitigations=len(mitigations),
         claimed=claims[Claim.IMPLEMENTED],
         ongoing=claims[Claim.ONGOING],
         planned=claims[Claim.PLANNED],
-        proven=sum(mitigation.id in proven for mitigation in mitigations),
-        overdue=overdue,
+        counts=counts or Counts.of(len(risks), [Status.UNPROVEN] * len(mitigations)),
+        overdue=tuple(overdue),
     )

@@ -7,9 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from prodsprints.kernel import clock
+from prodsprints.ledger.examination import Report
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.keys import Keys, Role
-from prodsprints.ledger.verification import Report, verify_log
+from prodsprints.ledger.verification import verify_log
 from prodsprints.ledger.witness import Witness
 from prodsprints.store.database import Database, patient
 

@@ -114,9 +114,7 @@ def break_it(here: Site, caller: Caller, row: str, *, variant: str | None, envir
     drill = _drill(here, caller, row, variant)
     experiment = drill.experiment
     placebo = runs.newest_placebo(here.db, caller.tenant_id, row=row, variant=experiment.variant, digest=drill.digest)
-    refused = policy.refusal(
-        row, experiment.safety, typed.environment(environment), has_placebo=placebo is not None
-    )
+    refused = policy.refusal(row, experiment.safety, typed.environment(environment), has_placebo=placebo is not None)
     if refused is not None:
         raise DrillRefusedError(refused.why, next_step=refused.next_step)
     waiting = [run for run in runs.runs(here.db, caller.tenant_id, limit=_LOOKED_AT) if run.status == "queued"]
@@ -151,7 +149,8 @@ def journal(here: Site, caller: Caller, sha256: str) -> Journal:
     found = runs.journal(here.db, caller.tenant_id, sha256)
     if found is None:
         raise NotFoundError(
-            f"There is no journal {sha256[:64]}.", next_step="An entry of /v1/evidence names the journals that there are."
+            f"There is no journal {sha256[:64]}.",
+            next_step="An entry of /v1/evidence names the journals that there are.",
         )
     return found
 
@@ -176,7 +175,8 @@ def _drill(here: Site, caller: Caller, row: str, variant: str | None) -> Drill:
     known = {one.id: one for one in here.register_of(caller.tenant_id).mitigations}
     if row not in known:
         raise UnknownRiskError(
-            f"There is no row {row[:60]!r} in the register.", next_step=f"/drills lists what can be broken{nearest(row, known) or '.'}"
+            f"There is no row {row[:60]!r} in the register.",
+            next_step=f"/drills lists what can be broken{nearest(row, known) or '.'}",
         )
     if not known[row].drills:
         missing = words.listed([str(part) for part in known[row].missing])

@@ -31,8 +31,9 @@ from prodsprints.web.site import Site
 _STATIC = Path(__file__).parent / "static"
 _SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _DESCRIPTION = (
-    "Releases, environments, drills, evidence and the risk register of one ProdSprints. Every error is an RFC 9457 problem. On loopback "
-    "reading needs no login; whatever changes something needs a token, or the session of a person who logged in."
+    "Releases, environments, drills, evidence and the risk register of one ProdSprints. Every error is an RFC 9457 "
+    "problem. On loopback reading needs no login; whatever changes something needs a token, or the session of a person "
+    "who logged in."
 )
 
 

@@ -18,6 +18,8 @@ from prodsprints.web.errors import BodyTooLargeError, DefectError, ForeignHostEr
 from prodsprints.web.hosts import Hosts
 
 MAX_BODY_BYTES = 64 * 1024
+# A risk document is the one thing that people send us whole; as JSON or as a form it grows.
+_LARGER = {"/v1/register/import": 4 * 1024**2, "/import": 4 * 1024**2}
 
 # `same-origin`, not `no-referrer`: under the latter browsers send `Origin: null` with our own forms.
 _HEADERS = {
@@ -86,12 +88,13 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
     """`receive` with the whole body read already, so that its size is known before anybody acts on it."""
     if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
         return receive
+    most = _LARGER.get(scope["path"], MAX_BODY_BYTES)
     too_large = BodyTooLargeError(
-        f"The request's body is larger than {MAX_BODY_BYTES // 1024} KiB.",
-        next_step="Send less; no request of this API needs that much.",
+        f"The request's body is larger than {most // 1024} KiB.",
+        next_step="Send less; no request of this kind needs that much.",
     )
     announced = Headers(scope=scope).get("content-length", "")
-    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
+    if announced.isdecimal() and int(announced) > most:
         raise too_large
     body = bytearray()
     while True:
@@ -99,7 +102,7 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
         if message["type"] == "http.disconnect":
             return receive
         body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > most:
             raise too_large
         if not message.get("more_body", False):
             break

@@ -68,8 +68,8 @@ def _grid(latency: svg.Scale) -> Iterator[str]:
 
 def _phases(arm: ArmView, time: svg.Scale) -> Iterator[str]:
     """A line where each phase begins, and its name where there is room for it."""
-    ends = [at for _, at in arm.phases[1:]] + [arm.seconds]
-    for (name, began), ended in zip(arm.phases, ends, strict=True):
+    ends = [*(at for _, at in arm.phases[1:]), arm.seconds]
+    for (name, began), ended in zip(arm.phases, ends, strict=False):
         left, right = time(began), time(ended)
         yield (
             f'<line x1="{left:.1f}" y1="{_TOP - 24}" x2="{left:.1f}" y2="{_PROBES + 10}" '
@@ -88,7 +88,8 @@ def _fault(arm: ArmView, time: svg.Scale) -> Iterator[str]:
     ink = svg.colour("fault")
     yield (
         f'<pattern id="hatch-{arm.arm}" width="7" height="7" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7" stroke="{ink}" stroke-width="1.4" stroke-opacity=".38"/></pattern>'
+        'patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7" '
+        f'stroke="{ink}" stroke-width="1.4" stroke-opacity=".38"/></pattern>'
         f'<rect class="fault" x="{left:.1f}" y="{_TOP - 8}" width="{width:.1f}" height="{_PROBES + 10 - _TOP + 8}" '
         f'fill="url(#hatch-{arm.arm})"/>'
         f'<rect x="{left:.1f}" y="{_TOP - 8}" width="{width:.1f}" height="3" fill="{ink}"/>'

@@ -28,6 +28,10 @@ class Offered:
     last: DrillRun | None
     run_id: UUID
 
+    def is_of(self, run: DrillRun) -> bool:
+        """Whether `run` is one of this drill."""
+        return self.drill is not None and (self.row, self.drill.experiment.variant) == (run.row, run.variant)
+
 
 def offered(here: Site, tenant_id: UUID, environment: str) -> list[Offered]:
     """The drills of every row of the tenant's register, in its order."""

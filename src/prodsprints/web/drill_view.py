@@ -1,37 +1,32 @@
-"""What a drill has shown so far, arm by arm, put together from its events, for the API and the pages."""
+"""What a drill has shown so far, arm by arm, and what it is about: put together for the API and the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+from uuid import UUID
 
+from prodsprints.drills import runs
 from prodsprints.drills.arms import Ending, Group, Listening, Look, Sample
+from prodsprints.drills.catalog import Catalog
+from prodsprints.drills.experiment import Peer, PeerClass
+from prodsprints.drills.runs import DrillRun, RunEvent
 from prodsprints.drills.stage import Arm
 from prodsprints.kernel import clock
+from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.store.database import Database
+from prodsprints.web import words
 
 PHASES = ("stand", "steady", "fault", "probes", "after")
+_MOST_EVENTS = 5_000
+_MEASURES = {
+    "detect_seconds": "Noticed in",
+    "recover_seconds": "Well again in",
+    "calls_lost": "Calls lost",
+    "data_lost": "Data lost",
+}
 _SHOWN_AS = {"import": "stand", "stand": "stand", "subject": "stand", "inject": "fault"}
-
-
-class Event(Protocol):
-    """One event of a run, as `drills.runs` keeps it."""
-
-    @property
-    def arm(self) -> str:
-        """`treatment`, `placebo`, or empty for the run itself."""
-
-    @property
-    def at(self) -> float:
-        """In seconds since its arm began."""
-
-    @property
-    def kind(self) -> str:
-        """What happened."""
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What there is to say about it."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +60,60 @@ class ArmView:
         return any(look.group is Group.STEADY and not look.holds for look in self.looks)
 
 
-def arms(events: Iterable[Event]) -> tuple[ArmView, ArmView]:
-    """Both arms, the one with the control first."""
-    by_arm: dict[str, list[Event]] = {arm: [] for arm in Arm}
+@dataclass(frozen=True)
+class Described:
+    """What a run is about: as its journal says it, once there is one; the drill may have changed since."""
+
+    title: str
+    fault: str = ""
+    safety: str = ""
+    peers: tuple[Peer, ...] = ()
+    scale: str = ""
+    named: str = ""
+
+
+def of(db: Database, tenant_id: UUID, run: DrillRun) -> tuple[ArmView, ArmView]:
+    """Both arms of `run`, the one with the control first."""
+    return arms(events_of(db, tenant_id, run))
+
+
+def events_of(db: Database, tenant_id: UUID, run: DrillRun) -> list[RunEvent]:
+    """Everything that was seen of `run` so far."""
+    return runs.events(db, tenant_id, run.id, limit=_MOST_EVENTS)
+
+
+def described(db: Database, tenant_id: UUID, catalog: Catalog, run: DrillRun) -> Described:
+    """What `run` is about."""
+    journal = runs.journal(db, tenant_id, run.treatment_journal) if run.treatment_journal else None
+    if journal is not None:
+        return _from_journal(journal.document()["experiment"])
+    try:
+        experiment = catalog.find(run.row, run.variant).experiment
+    except ProdSprintsError:
+        return Described(run.variant)
+    return Described(
+        experiment.title, experiment.fault, experiment.safety, experiment.peers, experiment.scale, experiment.named
+    )
+
+
+def arms(events: Iterable[RunEvent]) -> tuple[ArmView, ArmView]:
+    """What the events of a run come to, arm by arm."""
+    by_arm: dict[str, list[RunEvent]] = {arm: [] for arm in Arm}
     for event in events:
         by_arm.get(event.arm, []).append(event)
     return _view(Arm.TREATMENT, by_arm[Arm.TREATMENT]), _view(Arm.PLACEBO, by_arm[Arm.PLACEBO])
 
 
-def _view(arm: Arm, events: list[Event]) -> ArmView:
+def figures(measured: Mapping[str, float]) -> list[tuple[str, str]]:
+    """What a drill measured, in words: `Noticed in`, `0.3 s`."""
+    known = [(name, measured[name]) for name in _MEASURES if isinstance(measured.get(name), int | float)]
+    return [
+        (_MEASURES[name], words.duration(value) if name.endswith("_seconds") else f"{value:,g}")
+        for name, value in known
+    ]
+
+
+def _view(arm: Arm, events: list[RunEvent]) -> ArmView:
     listening = Listening(arm, clock.now())
     phases: list[tuple[str, float]] = []
     for event in events:
@@ -93,4 +133,16 @@ def _view(arm: Arm, events: list[Event]) -> ArmView:
         "; ".join(listening.broken),
         max((event.at for event in events), default=0.0),
         listening.measured,
+    )
+
+
+def _from_journal(experiment: Mapping[str, Any]) -> Described:
+    more = experiment["x-prodsprints"]
+    return Described(
+        experiment["title"],
+        experiment["method"][0]["name"],
+        experiment["tags"][3],
+        tuple(Peer(peer["name"], peer["version"], PeerClass(peer["class"])) for peer in more["peers"]),
+        more["scale"],
+        more["named"],
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from prodsprints.ledger.log import Entry, Ledger
 from prodsprints.ledger.statement import PredicateType
+from prodsprints.web import words
 
 PER_PAGE = 50
 _LOOKED_AT_ONCE = 500
@@ -25,6 +26,14 @@ _KINDS = {
     PredicateType.OPERATION: "Operation",
     PredicateType.DOCUMENT: "Document",
     PredicateType.KEYS: "Keys",
+}
+_ABOUT = {
+    PredicateType.TEST_RESULT: ("variant",),
+    PredicateType.ACCEPTANCE: ("risk",),
+    PredicateType.INCIDENT: ("risk", "action"),
+    PredicateType.REVIEW: ("kind",),
+    PredicateType.OPERATION: ("action", "subject"),
+    PredicateType.DOCUMENT: ("sha256",),
 }
 _OUTCOMES = frozenset({"held", "failed", "invalid", "none"})
 
@@ -59,8 +68,9 @@ class Line:
         )
 
     def speaks_of(self, row: str, environment: str) -> bool:
-        """Whether the entry is about that row (or its risk) and environment; an empty one is any."""
-        return (not row or row in (self.row, self.about)) and (not environment or self.environment == environment)
+        """Whether the entry is about that row (or the risk) and environment; an empty one is any."""
+        about = {self.row, self.row.partition(".")[0], self.about.partition(" ")[0]}
+        return (not row or row in about) and (not environment or self.environment == environment)
 
 
 @dataclass(frozen=True)
@@ -116,23 +126,10 @@ def facts(entry: Entry, people: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _about(kind: PredicateType, said: Mapping[str, Any]) -> str:
-    match kind:
-        case PredicateType.TEST_RESULT:
-            return _text(said, "variant")
-        case PredicateType.ACCEPTANCE:
-            return _text(said, "risk")
-        case PredicateType.INCIDENT:
-            return _text(said, "risk")
-        case PredicateType.REVIEW:
-            return _text(said, "kind")
-        case PredicateType.OPERATION:
-            return f"{_text(said, 'action')} {_text(said, 'subject')}".strip()
-        case PredicateType.DOCUMENT:
-            return _text(said, "sha256")[:12]
-        case PredicateType.KEYS:
-            return f"{len(keys)} keys" if isinstance(keys := said.get("keys"), list) else ""
-        case PredicateType.ATTESTATION:
-            return ""
+    keys = said.get("keys")
+    if kind is PredicateType.KEYS and isinstance(keys, list):
+        return words.count(len(keys), "key")
+    return " ".join(filter(None, (_text(said, name)[:40] for name in _ABOUT.get(kind, ()))))
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,7 +59,10 @@ class Streams:
 
 @dataclass(frozen=True)
 class Site:
-    """One server's parts. `reader_tenant` names the tenant that a reader without a login sees on loopback."""
+    """One server's parts. `reader_tenant` names the tenant that a reader without a login sees on loopback.
+
+    `register` is ours, `register_of` a tenant's: what its own risk document says, once it has imported one.
+    """
 
     settings: Settings
     db: Database
@@ -71,6 +74,7 @@ class Site:
     witness: Witness
     catalog: Catalog
     assessor: Assessor
+    register_of: Callable[[UUID], Register]
     streams: Streams = field(default_factory=Streams)
     verifications: Verifications = field(default_factory=Verifications)
     _tenants: dict[str, UUID] = field(default_factory=dict)
@@ -80,19 +84,17 @@ class Site:
         """The parts of a server of `settings`. Raises KeyExposedError, KeyFileError, WitnessError."""
         keyring, witness, register = Keyring.open(settings.home), Witness.open(settings), documents.ours()
         catalog = wiring.catalog(register)
-        assessor = Assessor(db, keyring, witness, catalog, partial(documents.register_of, db))
-        return Site(settings, db, register, agent, hosts, reader_tenant, keyring, witness, catalog, assessor)
+        register_of = partial(documents.register_of, db)
+        assessor = Assessor(db, keyring, witness, catalog, register_of)
+        proof = (keyring, witness, catalog, assessor, register_of)
+        return Site(settings, db, register, agent, hosts, reader_tenant, *proof)
 
     def ledger(self, tenant_id: UUID) -> Ledger:
         """The log of one tenant."""
         return Ledger(self.db, tenant_id, self.keyring)
 
-    def register_of(self, tenant_id: UUID) -> Register:
-        """What that tenant's risk document says, or ours."""
-        return documents.register_of(self.db, tenant_id)
-
     def assessment(self, tenant_id: UUID, environment: str) -> Assessment:
-        """That register as its log proves it in `environment`, now."""
+        """The tenant's register as its log proves it in `environment`, now."""
         return self.assessor.assess(tenant_id, environment)
 
     def reader_tenant_id(self) -> UUID:

@@ -11,11 +11,12 @@ import anyio
 from anyio.to_thread import run_sync
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from prodsprints.drills import runs
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.release import progress, records
 from prodsprints.release.records import Environment
 from prodsprints.web import applog
-from prodsprints.web.api import values
+from prodsprints.web.api import drill_values, values
 from prodsprints.web.site import Site
 
 _LOOK_SECONDS = 0.3
@@ -30,6 +31,12 @@ def follow_release(here: Site, tenant_id: UUID, release_id: UUID, *, after: int)
     """The events after `after` and those to come; an event `end` once the release has ended and all were sent."""
     here.streams.refuse_when_full()
     return EventSourceResponse(_release_events(here, tenant_id, release_id, after), ping=_PING_SECONDS)
+
+
+def follow_drill(here: Site, tenant_id: UUID, run_id: UUID, *, after: int) -> EventSourceResponse:
+    """What a drill has shown after `after`, and shows from now on; an event `end` once it has ended, all being sent."""
+    here.streams.refuse_when_full()
+    return EventSourceResponse(_drill_events(here, tenant_id, run_id, after), ping=_PING_SECONDS)
 
 
 def follow_log(here: Site, environment: Environment, *, after: str | None) -> EventSourceResponse:
@@ -55,6 +62,28 @@ async def _release_events(here: Site, tenant_id: UUID, release_id: UUID, after: 
             if release is None or (release.status in records.ENDED and not events):
                 status = release.status if release else "gone"
                 yield ServerSentEvent(json.dumps({"status": status}), event="end")
+                return
+            if not events:
+                await anyio.sleep(_LOOK_SECONDS)
+
+
+async def _drill_events(here: Site, tenant_id: UUID, run_id: UUID, after: int) -> AsyncIterator[ServerSentEvent]:
+    with here.streams.reader():
+        yield ServerSentEvent(retry=_RETRY_MS, comment="events of one drill")
+        while True:
+            try:
+                # the run first: whatever was seen before it ended is then there to be read
+                run = await run_sync(runs.run, here.db, tenant_id, run_id)
+                events = await run_sync(lambda: runs.events(here.db, tenant_id, run_id, after=after))  # noqa: B023 - called at once
+            except ProdSprintsError:
+                return
+            for event in events:
+                after = event.seq
+                data = drill_values.DrillEvent.model_validate(event).model_dump_json()
+                yield ServerSentEvent(data, id=str(event.seq), event="drill")
+            if run is None or (run.status == "ended" and not events):
+                outcome = run.outcome if run else "gone"
+                yield ServerSentEvent(json.dumps({"outcome": outcome}), event="end")
                 return
             if not events:
                 await anyio.sleep(_LOOK_SECONDS)

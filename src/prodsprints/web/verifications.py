@@ -41,7 +41,7 @@ class Verifications:
             known = self._made.get(ledger.tenant_id)
             if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
                 return known[1]
-            _refuse_long(ledger)
+            refuse_long(ledger)
             made = Verification(clock.now(), assessor.verify(ledger.tenant_id))
             while len(self._made) >= _MOST_TENANTS:
                 del self._made[next(iter(self._made))]
@@ -49,7 +49,7 @@ class Verifications:
             return made
 
 
-def _refuse_long(ledger: Ledger) -> None:
+def refuse_long(ledger: Ledger) -> None:
     try:
         size = ledger.size()
     except LedgerTamperedError:

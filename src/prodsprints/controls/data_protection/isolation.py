@@ -1,4 +1,4 @@
-"""Tenants kept apart by PostgreSQL: row-level security, forced on every table; nothing is served from a schema without."""
+"""Tenants kept apart by PostgreSQL: row-level security forced on every table, or nothing is served."""
 
 from __future__ import annotations
 

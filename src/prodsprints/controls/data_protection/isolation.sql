@@ -15,7 +15,8 @@ shown (role, place, columns) as (values
   ('prodsprints_dispatch', 'releases',
    '{tenant_id,id,environment_id,node,status,worker,fencing_token,created_at,started_at}'),
   ('prodsprints_dispatch', 'leases', '{tenant_id,resource,owner,fencing_token,acquired_at,expires_at}'),
-  ('prodsprints_dispatch', 'drill_runs', '{tenant_id,id,node,status,worker,created_at}'),
+  ('prodsprints_dispatch', 'drill_runs', 
+   '{tenant_id,id,row_id,variant,environment,scheduled,status,node,worker,created_at}'),
   ('prodsprints_auth', 'tenants', '{id,name,created_at}'),
   ('prodsprints_auth', 'tokens', '{tenant_id,id,digest,purpose,actor,created_at,expires_at,used_at}'),
   ('prodsprints_sequencer', 'ledger_statements', '{tenant_id,id,envelope_digest,key_id}'),
@@ -27,7 +28,7 @@ shown (role, place, columns) as (values
 owner as (select relowner as oid from pg_class where oid = 'tenants'::regclass),
 relations as (
   select c.oid, c.relname::text as place, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.reloptions,
-         tenant.attnum as tenant, format('(%I = current_tenant())', tenant.attname) as own
+         tenant.attnum as tenant, format('(%I = current_tenant())', coalesce(tenant.attname, 'tenant_id')) as own
   from pg_class c left join pg_attribute tenant
     on tenant.attrelid = c.oid and not tenant.attisdropped
    and tenant.attname = case c.relname when 'tenants' then 'id' else 'tenant_id' end
@@ -68,8 +69,8 @@ union all
 select place, format('%s may empty it, or act in it beside the policies', rolname) from tables join ours
   on has_table_privilege(ours.oid, tables.oid, 'truncate, references, trigger')
 union all
-select place, 'everybody who can connect has rights to it' from relations cross join aclexplode(relacl) as entry
-where entry.grantee = 0
+select place, 'everybody who can connect has rights to it' from relations left join pg_attribute on attrelid = relations.oid
+cross join aclexplode(relacl || attacl) as entry where entry.grantee = 0 group by place
 union all
 select place, 'it shows what it reads with the rights of its owner' from relations
 where relkind in ('m', 'f')

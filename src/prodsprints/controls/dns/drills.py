@@ -150,8 +150,10 @@ def _does_not_wait_again(stage: Stage, _: Fleet, subject: Names) -> Observation:
 
 
 def _refuses_what_is_too_old(stage: Stage, _: Fleet, subject: Names) -> Observation:
-    _pause(stage, _BOUNDS.stale_seconds)
-    answer, _seconds, trouble = _asked(stage, subject, within_seconds=0.5)
+    answer, _seconds, trouble = _asked(stage, subject)
+    if answer is not None:
+        _pause(stage, _BOUNDS.ceiling_seconds + _BOUNDS.stale_seconds - answer.age_seconds + 0.1)
+        answer, _seconds, trouble = _asked(stage, subject, within_seconds=0.5)
     return broke(f"It is still served: {answer}") if answer else held(trouble)
 
 

@@ -11,7 +11,7 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel
 
 
 def main() -> None:
-    """Serve a port for each PEM file named (key and chain), until killed; their numbers are a line of JSON on stdout."""
+    """Serve a port for each PEM file named (key and chain), until killed; say their numbers as a line of JSON."""
     asyncio.run(_serve(sys.argv[1:]))
 
 

@@ -79,7 +79,7 @@ def _bounded(response: httpx.Response) -> bytes:
 
 def _unavailable(service: Service, why: str) -> ProviderUnavailableError:
     return ProviderUnavailableError(
-        f"AWS {service.name} at {service.host} does not answer.",
+        f"AWS {service.name} at {service.url} does not answer.",
         why=why,
         next_step="Try again; if it stays so, look at AWS's status page and at the worker's way out to the network.",
     )

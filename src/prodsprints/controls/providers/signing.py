@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import create_loader
+from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 from prodsprints.controls.providers.errors import NoCredentialsError, UnknownPlaceError
@@ -52,8 +55,7 @@ class Signer:
 
     def service(self, name: str, region: str, endpoint: str | None = None) -> Service:
         """Where the API `name` is for `region`; at `endpoint` if one is given. Raises UnknownPlaceError."""
-        resolver = self._session.get_component("endpoint_resolver")
-        found = resolver.construct_endpoint(name, region)
+        found = _endpoints().construct_endpoint(name, region)
         if found is None:
             raise UnknownPlaceError(
                 f"AWS has no region {region!r}.", next_step="Correct `region`; eu-central-1 is the name of one."
@@ -95,6 +97,11 @@ class Signer:
             )
         self._on_secret(frozen.secret_key, frozen.token or "")
         return frozen
+
+
+@functools.cache
+def _endpoints() -> EndpointResolver:
+    return EndpointResolver(create_loader().load_data("endpoints"))
 
 
 def _acceptable(endpoint: str, suffix: str) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from prodsprints.register.escalation import STAGES
 from prodsprints.register.contacts import ROLES
+from prodsprints.register.escalation import STAGES
 from prodsprints.register.kris import INDICATORS
 from prodsprints.register.model import Category, Claim, Risk
 from prodsprints.register.rating import Level, Probability
@@ -35,7 +35,7 @@ def in_order(register: Register) -> tuple[Risk, ...]:
 
 def _head() -> Iterator[str]:
     yield from ("# Risks & Mitigations", "")
-    yield "Every tick below is a claim; what is known of it today stands behind it. Written by `prodsprints register export`."
+    yield "Every tick is a claim; what is known of it today stands behind it. Written by `prodsprints register export`."
     yield from ("", "## Risk Assessment Framework", "", "### Risk Levels")
     for level, (sign, words) in _LEVELS.items():
         yield f"- **{sign} {level.upper()}**: {words}"

@@ -29,7 +29,9 @@ _LABEL = re.compile(r"^(?:[Rr]isk\s+)?([A-Z]{1,8}[-_ ]?(?:\d{2,5}\b|\d(?=\s*(?:[
 _NUMBERED = re.compile(r"^risk[-_ #]{0,3}(\d{1,5})\b\W*", re.IGNORECASE)
 _LEVEL_WORD = re.compile(r"\b(critical|high|medium|moderate|low)\b", re.IGNORECASE)
 _LEVEL_SIGNS = {"🔴": Level.CRITICAL, "🟠": Level.HIGH, "🟡": Level.MEDIUM, "🟢": Level.LOW}
-_BESIDE_LEVEL = {"risk", "risks", "severity", "priority", "level", "impact", "technical", "security", "operational", "business"}  # fmt: skip
+_BESIDE_LEVEL = {
+    "risk", "risks", "severity", "priority", "level", "impact", "technical", "security", "operational", "business",
+}  # fmt: skip
 
 
 class Field(StrEnum):

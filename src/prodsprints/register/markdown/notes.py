@@ -11,14 +11,16 @@ _UNSAFE = str.maketrans({"*": "", "\n": " ", "<": "‹", ">": "›", "|": "/", "
 
 
 def note(words: str) -> str:
-    """`words` as an italic note, ended by a comment that no reader sees: ` *(unproven in demo)*<!-- prodsprints -->`."""
+    """`words` as an italic note, ended by a comment that no reader sees: ` *(unproven)*<!-- prodsprints -->`."""
     plain = words.translate(_UNSAFE)
     return f" *({plain[: _LONGEST - 1] + '…' if len(plain) > _LONGEST else plain})*{_SENTINEL}"
 
 
 def without(line: str) -> str:
     """`line` without the notes in it."""
-    return _NOTE.sub("", line) if _SENTINEL in line else line
+    while (shorter := _NOTE.sub("", line) if _SENTINEL in line else line) != line:
+        line = shorter  # a note around a note is left by the first pass
+    return line
 
 
 def added(lines: list[str], notes: dict[tuple[int, int], str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reads a Markdown document of the specification's shape as claims; what it does not understand it names by its line."""
+"""Reads a Markdown document of the specification's shape as claims; what it cannot read it names by its line."""
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ class _Scan:
 
 
 def _code(lines: Sequence[str]) -> frozenset[int]:
-    inside, opened, first = set(), "", 0
+    inside: set[int] = set()
+    opened, first = "", 0
     for number, line in enumerate(lines):
         fence = grammar.fence(line)
         if not opened and fence:
@@ -170,7 +171,7 @@ def _refuse_other_documents(scan: _Scan) -> NoReturn:
     seen = [f"line {number + 1}: {plain(heading.words)[:60]!r}" for number, heading in scan.headings[:_MOST_SHOWN]]
     raise NotARiskDocumentError(
         "No risk was found in this document.",
-        why="Looked for headings such as `#### R001: What can go wrong`, each with a line `**Probability**: Likely (4)` "
+        why="Looked for headings such as `#### R001: What can go wrong`, each with `**Probability**: Likely (4)` "
         "and a list of mitigations, and for tables with a column `Probability`. "
         + (f"These headings have neither: {'; '.join(seen)}." if seen else "It has no headings at all."),
         next_step="Give it a document of that shape; nothing was imported.",

@@ -26,8 +26,8 @@ def render(
 ) -> str:
     """The document's text with what `assessment` knows of it.
 
-    `risks` are what the document's risks became in the register, in the same order. The same assessment always gives the
-    same bytes, and importing them gives the same document.
+    `risks` are what the document's risks became in the register, in the same order. The same assessment always gives
+    the same bytes, and importing them gives the same document.
     """
     notes = {(place.line, place.column): text for place, text in _notes(document, risks, assessment, noted)}
     return "\n".join(added(document.text.split("\n"), notes))
@@ -48,7 +48,7 @@ def _notes(
 
 
 def _of_risk(standing: RiskStanding, environment: str) -> str:
-    words = f"rated {standing.inherent.rating}; {standing.residual.rating} in {environment} with what is proven"
+    words = f"rated {standing.inherent.rating}; today {standing.residual.rating} in {environment}"
     return f"{words}, and accepted" if standing.is_accepted else words
 
 
@@ -62,5 +62,6 @@ def _of_row(status: RowStatus) -> str:
         )
         parts.append(f"by evidence {status.evidence}{against if status.peer_class else ''}")
     if not status.status.is_good:
-        parts[-1] += f": {status.reason.strip().rstrip('.')}"
+        reason = status.reason.strip().rstrip(".")
+        parts[-1] += f": {reason[:1].lower()}{reason[1:]}"
     return ", ".join(parts)

@@ -51,7 +51,7 @@ def lines_of(raw: str | bytes) -> list[str]:
     """
     if len(raw) > MAX_BYTES:
         raise _refused(f"The document is larger than {MAX_BYTES // 1024} KiB.", "Split it, or leave attachments out.")
-    text = raw if isinstance(raw, str) else _decoded(raw)
+    text = raw if isinstance(raw, str) else decoded(raw)
     text = _repaired(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     lines = _BYTE_ORDER_MARKS.sub("", text).split("\n")
     _refuse_what_is_no_text(lines)
@@ -74,7 +74,8 @@ def comparable(words: str) -> str:
     return plain(straight)
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """The bytes of a file as text: UTF-8, UTF-16 with its mark, else what Windows would make of them."""
     for mark, name in _UTF16.items():
         if raw.startswith(mark):
             return raw[2:].decode(name, "replace")
@@ -109,9 +110,9 @@ def _refuse_what_is_no_text(lines: list[str]) -> None:
     problems = []
     for number, line in enumerate(lines, 1):
         if len(line) > _MAX_LINE:
-            problems.append(f"line {number} is longer than {_MAX_LINE} characters.")
+            problems.append(f"line {number}: longer than {_MAX_LINE} characters.")
         elif _CONTROL.search(line):
-            problems.append(f"line {number} holds control characters.")
+            problems.append(f"line {number}: holds control characters.")
     if problems:
         raise _refused(
             "\n".join(problems[:_MOST_SHOWN]), "Save it as a plain text file in UTF-8; nothing was imported."

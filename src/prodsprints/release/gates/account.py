@@ -33,7 +33,7 @@ def compare(account: Account, expected: str) -> GateResult:
             passed=False,
             summary=f"The worker's credentials belong to the AWS account {identity.account}, not to {expected}.",
             seconds=time.monotonic() - started,
-            next_step="Give the worker credentials of the right account (AWS_PROFILE), or correct `providers.aws.account`.",
+            next_step="Give the worker that account's credentials (AWS_PROFILE), or correct `providers.aws.account`.",
         )
     return GateResult(
         passed=True,

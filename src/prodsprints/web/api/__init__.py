@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from prodsprints.web.api import environments, platform, projects, releases
+from prodsprints.web.api import drills, environments, evidence, platform, projects, register, releases
 
 router = APIRouter(prefix="/v1")
 router.include_router(platform.router)
+router.include_router(register.router)
 router.include_router(projects.router)
 router.include_router(drills.router)
 router.include_router(evidence.router)

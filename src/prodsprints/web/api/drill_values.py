@@ -59,13 +59,13 @@ class Drill(Value):
     row: str
     variant: str | None = None
     title: str | None = None
-    fault: str | None = Field(None, description="What is broken, in words.")
+    fault: str | None = Field(default=None, description="What is broken, in words.")
     safety: Safety | None = None
-    peers: list[Peer] = []
-    scale: str = Field("", description="What was scaled down.")
-    limit_seconds: float | None = Field(None, description="How long one arm may take.")
-    digest: str | None = Field(None, description="The control digest as it is now; evidence of another one is stale.")
-    last: DrillRun | None = Field(None, description="Its newest run in the environment that was asked for.")
+    peers: list[Peer] = Field(default_factory=list)
+    scale: str = Field(default="", description="What was scaled down.")
+    limit_seconds: float | None = Field(default=None, description="How long one arm may take.")
+    digest: str | None = Field(default=None, description="The control digest of now; evidence of another one is stale.")
+    last: DrillRun | None = Field(default=None, description="Its newest run in the environment that was asked for.")
     trouble: str = ""
 
 

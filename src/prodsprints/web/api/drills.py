@@ -77,7 +77,8 @@ def get_chart(run_id: UUID, here: Here, caller: Reading, arm: Arm = Arm.TREATMEN
     run = actions.drill_run(here, caller, run_id)
     arms = drill_view.of(here.db, caller.tenant_id, run)
     shown = next(one for one in arms if one.arm is arm)
-    return drawing(drill_chart(shown, drill_view.fault_of(here, run), Axes.of(arms)))
+    about = drill_view.described(here.db, caller.tenant_id, here.catalog, run)
+    return drawing(drill_chart(shown, about.fault, Axes.of(arms)))
 
 
 @router.get(

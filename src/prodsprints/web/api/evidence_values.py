@@ -59,7 +59,7 @@ class EvidenceInFull(EvidenceLine):
     statement: dict[str, Any] = Field(description="An in-toto Statement v1.")
     envelope: dict[str, Any] = Field(description="DSSE v1.")
     key: Key | None
-    inclusion: Inclusion | None
+    inclusion: Inclusion
 
 
 class Finding(Value):

@@ -21,7 +21,7 @@ create table ledger_statements (
   key_id           text not null check (length(key_id) <= 64),
   staged_at        timestamptz not null default clock_timestamp(),
   unique (tenant_id, digest)
-);
+) with (toast_tuple_target = 8160);  -- an envelope is a row's whole use: kept in it, and no time spent on compressing base64
 
 create table ledger_entries (
   tenant_id     uuid not null,
@@ -91,16 +91,19 @@ grant select (tenant_id, id, envelope_digest, key_id) on ledger_statements to pr
 grant select, insert on ledger_entries, ledger_nodes, ledger_checkpoints to prodsprints_sequencer;
 grant select, delete on ledger_queue to prodsprints_sequencer;
 
--- One round trip and one commit, which is on disk when this returns. False when the log has that statement already.
-create function ledger_append(tenant uuid, said bytea, signed bytea, signer text) returns boolean language plpgsql as $$
-declare added bigint;
+-- One round trip and one commit, which is on disk when this returns: the digests of what was not in the log before.
+create function ledger_append(tenant uuid, said bytea[], signed bytea[], signers text[]) returns bytea[] language plpgsql as $$
+declare fresh bytea[];
 begin
   perform set_config('role', 'prodsprints_tenant', true), set_config('app.tenant', tenant::text, true);
-  insert into ledger_statements (digest, envelope, key_id) values (said, signed, signer)
-  on conflict (tenant_id, digest) do nothing returning id into added;
-  if added is null then return false; end if;
-  insert into ledger_queue (tenant_id, statement_id) values (tenant, added);
-  return true;
+  with added as (
+    insert into ledger_statements (digest, envelope, key_id) select * from unnest(said, signed, signers)
+    on conflict (tenant_id, digest) do nothing returning id, digest
+  ), queued as (
+    insert into ledger_queue (tenant_id, statement_id) select tenant, id from added
+  )
+  select coalesce(array_agg(digest), '{}') into fresh from added;
+  return fresh;
 end $$;
 
 -- Whose statements wait; asked many times a minute, so in one round trip.

@@ -1,0 +1,108 @@
+"""Storing statements: while one commit is on its way others gather, and all of them are signed and stored together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from uuid import UUID
+
+from prodsprints.ledger.envelope import Envelope
+from prodsprints.ledger.errors import ReplayedError
+from prodsprints.ledger.keyring import Keyring, Signer
+from prodsprints.ledger.keys import Role
+from prodsprints.store.database import Database, one, patient
+
+_MOST_TOGETHER = 256
+
+
+class Staging:
+    """The way of one tenant's statements into the database. Its callers are threads, and each waits for the commit."""
+
+    def __init__(self, db: Database, tenant_id: UUID, keyring: Keyring) -> None:
+        self._db = db
+        self._tenant_id = tenant_id
+        self._keyring = keyring
+        self._gathering = Lock()
+        self._storing = Lock()
+        self._gathered: list[_Ticket] = []
+
+    def store(self, role: Role, payload: bytes) -> str:
+        """Sign in the name of `role` and store; returns the digest. Raises ReplayedError, KeyLostError, and others."""
+        ticket = _Ticket(role, payload)
+        with self._gathering:
+            self._gathered.append(ticket)
+        while not ticket.done:
+            with self._storing:  # whoever comes first stores for all; the others find it done
+                if not ticket.done:
+                    self._store_together()
+        return ticket.outcome()
+
+    def _store_together(self) -> None:
+        with self._gathering:
+            tickets, self._gathered = self._gathered[:_MOST_TOGETHER], self._gathered[_MOST_TOGETHER:]
+        try:
+            with self._keyring.speaking(self._tenant_id) as signer:
+                stored = store(self._db, signer, [(ticket.role, ticket.payload) for ticket in tickets])
+            for ticket, (digest, added) in zip(tickets, stored, strict=True):
+                ticket.digest, ticket.added = digest, added
+        except BaseException as error:
+            for ticket in tickets:
+                ticket.error = error
+            raise
+        finally:
+            for ticket in tickets:
+                ticket.done = True
+
+
+@dataclass
+class _Ticket:
+    role: Role
+    payload: bytes
+    done: bool = False
+    added: bool = False
+    digest: str = ""
+    error: BaseException | None = None
+
+    def outcome(self) -> str:
+        if self.error is not None:
+            raise self.error
+        if not self.added:
+            raise ReplayedError(
+                f"The log of this tenant has the statement {self.digest[:12]} already.",
+                next_step="Nothing is to be done; to say it again, give it a nonce of its own.",
+            )
+        return self.digest
+
+
+def store(db: Database, signer: Signer, said: list[tuple[Role, bytes]]) -> list[tuple[str, bool]]:
+    """Sign and store in one commit; for each its digest, and whether the log did not have it before."""
+    envelopes = [signer.envelope(role, payload) for role, payload in said]
+    new = _insert(db, signer.keys.tenant_id, envelopes)
+    answers = []
+    for envelope in envelopes:
+        answers.append((envelope.digest, envelope.digest in new))
+        new.discard(envelope.digest)  # said twice in one commit it counts once
+    return answers
+
+
+def _insert(db: Database, tenant_id: UUID, envelopes: list[Envelope]) -> set[str]:
+    digests = [envelope.digest for envelope in envelopes]
+    tries = 0
+
+    def insert(db: Database) -> set[str]:
+        nonlocal tries
+        tries += 1
+        row = db.once(
+            "select ledger_append(%s, %s, %s, %s) as added",
+            [
+                tenant_id,
+                [bytes.fromhex(digest) for digest in digests],
+                [envelope.to_bytes() for envelope in envelopes],
+                [envelope.key_id for envelope in envelopes],
+            ],
+        )
+        return {digest.hex() for digest in one(row)["added"]}
+
+    new = patient(insert)(db)
+    # After a lost answer to the commit, the second try meets its own rows: they are no replays.
+    return new if tries == 1 else set(digests)

@@ -1,0 +1,74 @@
+"""A tenant's register as pages and API show it: its document, what its log proves in one environment, its reviews."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from prodsprints.kernel import clock
+from prodsprints.kernel.validation import nearest
+from prodsprints.register import reviews
+from prodsprints.register import trend as trends
+from prodsprints.register.assessment import Assessment
+from prodsprints.register.errors import UnknownRiskError
+from prodsprints.register.model import Mitigation
+from prodsprints.register.register import Register
+from prodsprints.register.standing import Standing
+from prodsprints.register.summary import Review, Summary
+from prodsprints.register.trend import Trend
+from prodsprints.register.wiring import digests
+from prodsprints.web.site import Site
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The register in one environment, now; `standing` is what the log says of every environment."""
+
+    register: Register
+    assessment: Assessment
+    standing: Standing
+    overdue: tuple[Review, ...]
+
+    @property
+    def summary(self) -> Summary:
+        """The first line."""
+        return self.register.summary(clock.now().date(), self.assessment.counts, self.overdue)
+
+
+def of(here: Site, tenant_id: UUID, environment: str) -> Shown:
+    """The tenant's register as it stands in `environment`."""
+    assessment = here.assessment(tenant_id, environment)
+    standing = here.assessor.standing(tenant_id)
+    register = assessment.register
+    overdue = reviews.overdue(register.document, reviews.held_of(standing), clock.now().date())
+    return Shown(register, assessment, standing, overdue)
+
+
+def row(register: Register, id: str) -> Mitigation:
+    """The mitigation called `id`. Raises UnknownRiskError, with the nearest id there is."""
+    for mitigation in register.mitigations:
+        if mitigation.id == id:
+            return mitigation
+    hint = nearest(id, (mitigation.id for mitigation in register.mitigations))
+    raise UnknownRiskError(
+        f"There is no mitigation {id[:40]!r} in the register.",
+        next_step=f"`prodsprints register show {id.partition('.')[0][:20]}` lists those of a risk{hint or '.'}",
+    )
+
+
+def trend(here: Site, tenant_id: UUID, environment: str, *, days: int) -> Trend:
+    """How the register has moved, from the whole log."""
+    assessment = here.assessment(tenant_id, environment)
+    return trends.trend(
+        assessment.register,
+        here.ledger(tenant_id).entries(limit=_MOST_ENTRIES),
+        tenant=str(tenant_id),
+        environment=environment,
+        digests=digests(assessment.register, here.catalog),
+        log=assessment.log,
+        now=assessment.now,
+        days=days,
+    )
+
+
+_MOST_ENTRIES = 50_000
