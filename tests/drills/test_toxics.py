@@ -193,9 +193,12 @@ def test_a_toxic_ends_by_itself(line: socket.socket, proxy: faults.TcpProxy, sta
 def test_a_peer_that_is_not_there_looks_like_one(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with faults.tcp_proxy(stage, upstream=("127.0.0.1", port)) as dead, pytest.raises(ConnectionResetError):
-        with socket.create_connection(dead.address, timeout=10) as line:
-            line.recv(10)
+    with (
+        faults.tcp_proxy(stage, upstream=("127.0.0.1", port)) as dead,
+        pytest.raises(ConnectionResetError),
+        socket.create_connection(dead.address, timeout=10) as line,
+    ):
+        line.recv(10)
 
 
 def test_a_flood_behind_a_slow_line_is_not_collected_in_memory(stage: Stage, proxy: faults.TcpProxy) -> None:

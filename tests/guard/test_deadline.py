@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prodsprints.guard import (
+    Attempt,
     CallTimeoutError,
     CircuitBreaker,
     CircuitOpenError,
@@ -142,6 +143,18 @@ def test_an_answer_that_comes_although_time_is_up_is_given_and_leaves_no_cancell
     assert asyncio.run(call()) == ("late", 0)
 
 
+def test_an_error_of_the_function_s_own_clean_up_is_raised_as_it_is() -> None:
+    @Guard("unclean", timeout_seconds=0.03)
+    async def unclean() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("clean-up") from None
+
+    with pytest.raises(ValueError, match="clean-up"):
+        asyncio.run(unclean())
+
+
 def test_nested_guards_end_at_the_shorter_time_out() -> None:
     inner, outer = Guard("inner", timeout_seconds=10), Guard("outer", timeout_seconds=0.05)
     assert seconds_until(CallTimeoutError, outer(inner(hang))) < 1
@@ -191,6 +204,21 @@ def test_nobody_waits_for_a_token_that_comes_after_the_deadline() -> None:
 
     asyncio.run(call_twice())
     assert guard.snapshot().count(Outcome.QUOTA_SPENT) == 1
+
+
+def test_calls_wait_for_their_token_on_the_event_loop_s_own_time() -> None:
+    guard = Guard("paced", limiter=RateLimiter(rate=50))
+
+    @guard.with_attempt
+    async def call(attempt: Attempt) -> float:
+        assert 29 < attempt.remaining_seconds <= 30
+        return time.monotonic()
+
+    async def four_at_once() -> list[float]:
+        return sorted(await asyncio.gather(*(call() for _ in range(4))))
+
+    times = asyncio.run(four_at_once())
+    assert times[-1] - times[0] >= 3 / 50
 
 
 def test_a_hung_call_does_not_make_the_others_pile_up() -> None:

@@ -6,10 +6,12 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 
 import pytest
 
+from guard.support_clock import ManualClock
 from prodsprints.guard import (
     Bulkhead,
     BulkheadFullError,
@@ -21,6 +23,7 @@ from prodsprints.guard import (
     GuardMisusedError,
     Outcome,
     RateLimiter,
+    Retry,
     ServiceUnavailable,
 )
 
@@ -125,9 +128,9 @@ def test_threads_together_get_exactly_the_burst() -> None:
         assert sum(pool.map(work, range(800))) == 500
 
 
-def test_of_many_threads_exactly_one_probes() -> None:
-    guard = Guard("p", breaker=CircuitBreaker(failure_threshold=1, recovery_timeout=0.02))
-    entered, leave = threading.Semaphore(0), threading.Event()
+def test_of_many_threads_exactly_one_probes(clock: ManualClock) -> None:
+    guard = Guard("p", clock=clock, breaker=CircuitBreaker(failure_threshold=1, recovery_timeout=10))
+    leave = threading.Event()
     failing = [True]
 
     @guard
@@ -135,14 +138,12 @@ def test_of_many_threads_exactly_one_probes() -> None:
         if failing[0]:
             failing[0] = False
             raise ValueError
-        entered.release()
         leave.wait(10)
 
     with pytest.raises(ValueError):
         call()
     assert guard.snapshot().circuit is Circuit.OPEN
-    threading.Event().wait(0.03)
-    guard._layers.breaker.recovery_timeout = 60
+    clock.seconds += 10
 
     def probe(_: int) -> bool:
         try:
@@ -152,10 +153,11 @@ def test_of_many_threads_exactly_one_probes() -> None:
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        results = pool.map(probe, range(8))
-        assert entered.acquire(timeout=10)
+        probes = [pool.submit(probe, number) for number in range(8)]
+        rejected = [next_done.result() for next_done in islice(as_completed(probes, timeout=10), 7)]
         leave.set()
-        assert sum(results) >= 1
+        assert rejected == [False] * 7
+        assert sum(future.result() for future in probes) == 1
     assert guard.snapshot().circuit is Circuit.CLOSED
 
 
@@ -180,6 +182,23 @@ def test_one_call_too_many_is_rejected_at_once_and_counts_against_nobody() -> No
 def test_a_plain_function_that_returns_a_coroutine_is_refused() -> None:
     with pytest.raises(GuardMisusedError, match="outside its guard"):
         Guard("p")(returns_a_coroutine)()
+
+
+def test_a_later_attempt_that_returns_a_coroutine_is_refused_too() -> None:
+    ends = iter([ServiceUnavailable()])
+
+    def call() -> object:
+        for error in ends:
+            raise error
+        return answer()
+
+    with pytest.raises(GuardMisusedError, match="outside its guard"):
+        Guard("p", retry=Retry(wait=lambda _: 0.0))(call)()
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(GuardInputError, match="decorates functions"):
+        Guard("p")("call")  # type: ignore[call-overload]
 
 
 def test_what_works_while_it_is_iterated_is_refused() -> None:

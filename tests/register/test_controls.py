@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from prodsprints.register import model
-from prodsprints.register.model import NEEDS, Cadence, Claim, Kind
+from prodsprints.register.model import NEEDS, Cadence, Claim, Kind, Part
 from prodsprints.register.rating import Level
 from prodsprints.register.register import Register
+
+SPECIFICATION = Path(__file__).parents[1] / "fixtures" / "risks-and-mitigations.md"
 
 
 def test_ids_titles_levels_probabilities_and_row_counts_are_the_specifications(register: Register, specified) -> None:
@@ -29,9 +32,30 @@ def test_116_rows_are_claimed_to_be_implemented_and_one_to_be_ongoing(register: 
     assert [row.id for row in register.mitigations if row.claim is Claim.ONGOING] == ["R001.5"]
 
 
-def test_every_row_says_that_it_has_neither_control_nor_drill_nor_signature(register: Register) -> None:
+def test_every_row_says_what_it_lacks_and_none_of_them_carries_a_signature(register: Register) -> None:
     for mitigation in register.mitigations:
-        assert set(mitigation.lacks) == set(NEEDS[mitigation.kind]), mitigation.id
+        assert set(mitigation.lacks) == set(mitigation.missing) <= set(NEEDS[mitigation.kind]), mitigation.id
+        assert (Part.ATTESTATION in mitigation.lacks) is (mitigation.kind is not Kind.CONTROL), mitigation.id
+
+
+def test_every_row_has_the_words_of_the_tick_that_it_stands_for(register: Register) -> None:
+    words: dict[str, str] = {}
+    risk, number = "", 0
+    for line in SPECIFICATION.read_text(encoding="utf-8").splitlines():
+        if heading := re.match(r"#### ([A-Z]\d{3}): ", line):
+            risk, number = heading[1], 0
+        elif tick := re.match(r"- (?:✅|🔄) \*\*\w+\*\*: (.*\S)\s*$", line):
+            number += 1
+            words[f"{risk}.{number}"] = tick[1]
+    assert len(words) == 117
+    assert {row.id: row.words for row in register.mitigations} == words
+
+
+def test_a_path_is_held_by_rows_that_software_holds(register: Register) -> None:
+    kinds = {row.id: row.kind for row in register.mitigations}
+    held = [row for risk in register.risks for path in risk.paths for row in path.held_by]
+    assert held
+    assert all(kinds[row] is not Kind.ATTESTATION for row in held)
 
 
 def test_the_kinds_are_as_the_rows_of_the_design_have_them(register: Register) -> None:

@@ -43,7 +43,7 @@ def cases(progress: Progress) -> Iterator[Result]:
     progress(f"async: {_ROUNDS} rounds of {_CALLS:,} calls")
     figures = _measure_async(_subjects_async)
     bare, stack = _known(figures["bare"]), _known(figures["tenacity-stack"])
-    yield from _results("async", figures, bound=min(bare + 2.0, stack / 15))
+    yield from _results("async", figures, bound=round(min(bare + 2.0, stack / 15), 3))
 
     progress(f"sync: {_ROUNDS} rounds of {_CALLS:,} calls")
     figures = _measure(_subjects())

@@ -29,6 +29,7 @@ _SECTIONS = {
         "status": "What every environment serves, and what is being released.",
         "logs": "The output of the application that serves an environment.",
         "config": "The effective configuration, each value with its source.",
+        "drill": "Break one real thing on purpose; did its control hold?",
         "register": "The risks, claimed beside proven; import, export, gate.",
         "incident": "A risk that happened: declare it, link a drill, close it.",
         "bench": "Run a benchmark beside its named peers.",

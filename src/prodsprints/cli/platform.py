@@ -103,7 +103,11 @@ class Platform:
         )
 
     def events(self, release_id: str) -> Iterator[Json]:
-        """The live log of a release from its first line to its end, over as many connections as it takes."""
+        """The live log of a release from its first line to its end."""
+        yield from self.follow(f"/releases/{release_id}/events")
+
+    def follow(self, path: str) -> Iterator[Json]:
+        """What the stream at `path` below /v1 tells until it ends, over as many connections as it takes."""
         import httpx
 
         seen, lost_since = 0, None
@@ -111,7 +115,7 @@ class Platform:
             began = time.monotonic()
             last: ProdSprintsError = self._nobody()
             try:
-                for name, sequence, event in self._stream(f"/v1/releases/{release_id}/events", after=seen):
+                for name, sequence, event in self._stream(f"/v1{path}", after=seen):
                     if name == "end":
                         return
                     seen, lost_since = max(seen, sequence), None

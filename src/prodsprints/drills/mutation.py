@@ -24,6 +24,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.store.address import Address
 
 _NOBODY = UUID(int=0)
+_GOOD_SCORE = 0.9
 
 
 class Fate(StrEnum):
@@ -65,6 +66,11 @@ class Report:
         """The share of the damages that change what the control does which the drills noticed."""
         counted = [each for each in self.tried if each.fate is not Fate.EQUIVALENT]
         return sum(each.fate is Fate.CAUGHT for each in counted) / len(counted) if counted else 1.0
+
+    @property
+    def is_good(self) -> bool:
+        """Enough was noticed, and the author's own patch was."""
+        return self.score >= _GOOD_SCORE and (self.patch is None or self.patch.fate is Fate.CAUGHT)
 
     @property
     def survivors(self) -> tuple[Tried, ...]:

@@ -63,7 +63,7 @@ class KeyPool(Owned):
     @classmethod
     def anonymous(cls, quota: LeaseSource | None = None) -> KeyPool:
         """The pool of a guard whose function brings its own credential: one key without a name."""
-        return cls([Key("")], quota=lambda _: quota or Unmetered())
+        return cls([Key("")], quota=lambda _: Unmetered() if quota is None else quota)
 
     def change(self, now: float) -> HeldKey | None:
         """The key with the most quota left, the next in turn among equals, a token spent; None if it has none.

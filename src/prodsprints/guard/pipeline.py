@@ -18,8 +18,6 @@ from prodsprints.guard.telemetry import Outcome
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-_NO_RETRYING: Any = None  # the strategies never look at tenacity's own retrying object
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,6 +25,8 @@ T = TypeVar("T")
 _SHORTEST_SLEEP_SECONDS = 0.0005
 # How far apart calls come back that waited for the same frozen key.
 _SPREAD_SECONDS = 1.0
+# The strategies never look at tenacity's own retrying object.
+_NO_RETRYING: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,7 @@ class Call(Generic[T]):
                 self._layers.telemetry.ended(self._outcome, self._now() - self._began)
 
     def _fallback(self) -> Steps[T]:
+        """If nobody could do it, answer with what is at hand."""
         fallback = self._guarded.fallback
         if fallback is None:
             return (yield from self._failover())
@@ -90,6 +91,7 @@ class Call(Generic[T]):
             return fallback.answer(error, *self._args, **self._kwargs)
 
     def _failover(self) -> Steps[T]:
+        """If the provider could not do it, let others try in what time remains."""
         failover = self._guarded.failover
         if failover is None:
             return (yield from self._retry())
@@ -108,6 +110,7 @@ class Call(Generic[T]):
         raise last
 
     def _retry(self) -> Steps[T]:
+        """Try again as the strategies say. Each attempt passes the layers below anew; none is held while this waits."""
         error, state = self._failed, None
         while True:
             if error is None:
@@ -116,7 +119,8 @@ class Call(Generic[T]):
                 except Exception as raised:
                     error = raised
                 else:
-                    self._layers.budget.succeeded()
+                    with STATE:
+                        self._layers.budget.succeeded()
                     return answer
             if isinstance(error, Rejection):
                 raise error
@@ -125,6 +129,7 @@ class Call(Generic[T]):
             error = None
 
     def _breaker(self) -> Steps[T]:
+        """Leave a failing provider alone; each attempt tells the breaker how it ended."""
         breaker = self._layers.breaker
         with STATE:
             era = breaker.admit(self._now())
@@ -139,6 +144,7 @@ class Call(Generic[T]):
         return answer
 
     def _bulkhead(self) -> Steps[T]:
+        """Only so many at a time, those that wait for a token included."""
         bulkhead = self._layers.bulkhead
         with STATE:
             bulkhead.enter()
@@ -149,6 +155,7 @@ class Call(Generic[T]):
                 bulkhead.leave()
 
     def _key(self) -> Steps[T]:
+        """A throttled key is left alone. That is the key's matter: the breaker above does not count it."""
         held = yield from self._token()
         try:
             return (yield from self._timeout(held))
@@ -158,6 +165,7 @@ class Call(Generic[T]):
             raise
 
     def _token(self) -> Steps[HeldKey]:
+        """Wait for a key with a token; the only place in a guard where calls queue."""
         keys = self._layers.keys
         while True:
             now = self._now()
@@ -175,6 +183,7 @@ class Call(Generic[T]):
             yield Sleep(max(found + spread, _SHORTEST_SLEEP_SECONDS))
 
     def _timeout(self, held: HeldKey) -> Steps[T]:
+        """One attempt, within its own time and the deadline's."""
         seconds = min(self._layers.timeout_seconds, self._remaining())
         args = self._args
         if self._guarded.with_attempt:

@@ -178,6 +178,11 @@ def aligned(begin: int, end: int) -> Iterator[tuple[int, int]]:
         begin += 1 << level
 
 
+def hashes_in(row: bytes) -> list[bytes]:
+    """Hashes that were stored in a row."""
+    return [row[at : at + HASH_BYTES] for at in range(0, len(row), HASH_BYTES)]
+
+
 def _join(hashes: Sequence[bytes]) -> bytes:
     current = hashes[-1]
     for left in reversed(hashes[:-1]):

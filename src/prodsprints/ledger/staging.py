@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 from uuid import UUID
@@ -13,6 +14,7 @@ from prodsprints.ledger.keys import Role
 from prodsprints.store.database import Database, one, patient
 
 _MOST_TOGETHER = 256
+_DIGEST_BYTES = 32
 
 
 class Staging:
@@ -86,23 +88,28 @@ def store(db: Database, signer: Signer, said: list[tuple[Role, bytes]]) -> list[
 
 
 def _insert(db: Database, tenant_id: UUID, envelopes: list[Envelope]) -> set[str]:
-    digests = [envelope.digest for envelope in envelopes]
+    digests = [bytes.fromhex(envelope.digest) for envelope in envelopes]
+    texts = [envelope.to_bytes() for envelope in envelopes]
+    parameters = [
+        tenant_id,
+        b"".join(digests),
+        b"".join(texts),
+        _array(len(text) for text in texts),
+        _array(envelope.key_id for envelope in envelopes),
+    ]
     tries = 0
 
-    def insert(db: Database) -> set[str]:
+    def insert(db: Database) -> bytes:
         nonlocal tries
         tries += 1
-        row = db.once(
-            "select ledger_append(%s, %s, %s, %s) as added",
-            [
-                tenant_id,
-                [bytes.fromhex(digest) for digest in digests],
-                [envelope.to_bytes() for envelope in envelopes],
-                [envelope.key_id for envelope in envelopes],
-            ],
-        )
-        return {digest.hex() for digest in one(row)["added"]}
+        return bytes(one(db.once("select ledger_append(%s, %s, %s, %s, %s) as added", parameters))["added"])
 
-    new = patient(insert)(db)
+    added = patient(insert)(db)
     # After a lost answer to the commit, the second try meets its own rows: they are no replays.
-    return new if tries == 1 else set(digests)
+    new = digests if tries > 1 else [added[at : at + _DIGEST_BYTES] for at in range(0, len(added), _DIGEST_BYTES)]
+    return {digest.hex() for digest in new}
+
+
+def _array(values: Iterable[object]) -> str:
+    """An array of numbers or hexadecimal words as PostgreSQL reads it."""
+    return "{" + ",".join(map(str, values)) + "}"

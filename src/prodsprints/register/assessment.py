@@ -66,7 +66,7 @@ class RiskStanding:
 
 @dataclass(frozen=True)
 class Assessment:
-    """The whole register in `environment` at `now`."""
+    """The whole register in `environment` at `now`; `standing` is what the log says, of every environment."""
 
     register: Register
     environment: str
@@ -77,8 +77,17 @@ class Assessment:
     critical_rows: int
     critical_unproven: int
     log: Log
-    incidents: tuple[Incident, ...]
-    ignored: tuple[Ignored, ...]
+    standing: Standing
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """Those of this environment, closed ones too."""
+        return tuple(one for one in self.standing.incidents.values() if one.environment == self.environment)
+
+    @property
+    def ignored(self) -> tuple[Ignored, ...]:
+        """The newest statements that count for nothing, and why."""
+        return self.standing.ignored
 
     @property
     def outside_witness(self) -> bool:
@@ -170,8 +179,7 @@ class Ongoing:
             critical_rows=len(critical),
             critical_unproven=sum(not rows[row.id].status.is_good for row in critical),
             log=log,
-            incidents=tuple(one for one in standing.incidents.values() if one.environment == self.environment),
-            ignored=standing.ignored,
+            standing=standing,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from prodsprints.kernel.validation import nearest
 from prodsprints.register.errors import UnknownRiskError
@@ -20,16 +21,15 @@ class Register:
     document: Document
     risks: tuple[Risk, ...]
 
-    @property
+    @cached_property
     def mitigations(self) -> tuple[Mitigation, ...]:
         """Every row of every risk, in order."""
         return tuple(mitigation for risk in self.risks for mitigation in risk.mitigations)
 
     def risk(self, id: str) -> Risk:
         """The risk called `id`. Raises UnknownRiskError, with the nearest id there is."""
-        for risk in self.risks:
-            if risk.id == id:
-                return risk
+        if id in self._by_id:
+            return self._by_id[id]
         hint = nearest(id, (risk.id for risk in self.risks))
         raise UnknownRiskError(
             f"There is no risk {id!r} in the register.",
@@ -50,3 +50,7 @@ class Register:
     def summary(self, today: date, counts: Counts | None = None, overdue: Collection[Review] | None = None) -> Summary:
         """The figures of the first line on `today`, with the `counts` of an assessment and the reviews `overdue`."""
         return summarise(self.risks, self.document, today=today, counts=counts, overdue=overdue)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Risk]:
+        return {risk.id: risk for risk in self.risks}

@@ -51,7 +51,7 @@ def drill_chart(arm: ArmView, fault: str, axes: Axes, *, style: bool = True) -> 
 _WIDTH, _LEFT, _RIGHT = 560, 58, 12
 _TOP, _BOTTOM = 44, 178
 _PROBES = 196
-_HEIGHT = 224
+_HEIGHT = 236
 _MOST_DOTS = 900
 _PX_PER_LETTER = 6.4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,16 +112,22 @@ def said_of(entry: Entry) -> Mapping[str, Any]:
     return predicate
 
 
-def facts(entry: Entry, people: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Everything that the statement says, by name; `people` are the names behind references that are still kept."""
+def facts(entry: Entry, people: Mapping[str, str], *, besides: Collection[str] = ()) -> list[tuple[str, str]]:
+    """What the statement says, by name; `people` are the names behind references that are still kept.
+
+    What is shown in another way is left out, `besides` names it.
+    """
     found = [(f"subject {subject.name}", f"sha256:{subject.sha256}") for subject in entry.statement.subjects]
-    for name, value in _flat("", entry.statement.predicate):
+    for path, value in _flat("", entry.statement.predicate):
+        name = path.removeprefix("drill.")
+        if name.partition(".")[0] in besides:
+            continue
+        said = str(value)[:_LONGEST_VALUE]
+        if name == "person":
+            said = people.get(said, f"{said} (the name is not kept)")
+        found.append((name.replace("_", " ").replace(".", " "), said or "–"))
         if len(found) == _MOST_FACTS:
             break
-        words = str(value)[:_LONGEST_VALUE]
-        if name == "person":
-            words = people.get(words, f"{words} (the name is not kept)")
-        found.append((name.removeprefix("drill.").replace("_", " "), words or "–"))
     return found
 
 

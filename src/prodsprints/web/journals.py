@@ -74,7 +74,9 @@ def _standing(document: Mapping[str, Any]) -> tuple[str, str]:
         return "Broken off", "warn"
     if document["status"] == "failed":
         return "Broken before the fault", "bad"
-    return ("Deviated", "bad") if document["deviated"] else ("Held", "good")
+    if document["x-prodsprints"]["arm"] == "placebo":
+        return ("Broke, as it must", "good") if document["deviated"] else ("Held, which proves nothing", "bad")
+    return ("Broke", "bad") if document["deviated"] else ("Held", "good")
 
 
 def _facts(document: Mapping[str, Any], more: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -80,7 +80,7 @@ def role(name: str) -> str:
 
 def row_page(row: str) -> str:
     """Where a row is shown."""
-    return f"/risks/{row.partition('.')[0]}#{row}"
+    return f"/rows/{row}"
 
 
 def sentence(text: str) -> str:

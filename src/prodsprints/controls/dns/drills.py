@@ -131,7 +131,9 @@ def _serves_stale(stage: Stage, _: Fleet, subject: Names) -> Observation:
         return broke(trouble)
     if answer.addresses != (_ADDRESS,):
         return broke(f"It answers something else: {answer}")
-    return held(f"Still {', '.join(answer.addresses)}, after {seconds:.1f} s.")
+    if not answer.stale:
+        return broke(f"It is passed off as fresh: {answer}")
+    return held(f"Still {', '.join(answer.addresses)}, after {seconds:.1f} s, marked as stale.")
 
 
 def _marks_it(stage: Stage, _: Fleet, subject: Names) -> Observation:

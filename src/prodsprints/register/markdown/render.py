@@ -37,7 +37,9 @@ def _notes(
     document: ParsedDocument, risks: Iterable[Risk], assessment: Assessment, noted: Noted
 ) -> Iterator[tuple[Place, str]]:
     for parsed, risk in zip(document.risks, risks, strict=True):
-        standing = assessment.risks[risk.id]
+        standing = assessment.risks.get(risk.id)
+        if standing is None:  # assessed a moment before another document was imported
+            continue
         yield parsed.place, noted(standing.residual.rating, _of_risk(standing, assessment.environment))
         for row, mitigation in zip(parsed.rows, risk.mitigations, strict=True):
             status = assessment.rows[mitigation.id]

@@ -7,7 +7,7 @@ import re
 
 from prodsprints.register.errors import RegisterError
 
-MAX_BYTES = 2 * 1024 * 1024
+MAX_BYTES = 1_000_000
 _MAX_LINES = 40_000
 _MAX_LINE = 8_000
 _MOST_SHOWN = 5
@@ -50,14 +50,14 @@ def lines_of(raw: str | bytes) -> list[str]:
     Raises RegisterError for what is too large, and for what is no text.
     """
     if len(raw) > MAX_BYTES:
-        raise _refused(f"The document is larger than {MAX_BYTES // 1024} KiB.", "Split it, or leave attachments out.")
+        raise _refused(f"The document is larger than {MAX_BYTES:,} bytes.", "Split it, or leave attachments out.")
     text = raw if isinstance(raw, str) else decoded(raw)
     text = _repaired(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     lines = _BYTE_ORDER_MARKS.sub("", text).split("\n")
     _refuse_what_is_no_text(lines)
     text = "\n".join(lines)
     if len(text.encode()) > MAX_BYTES:
-        raise _refused(f"The document is larger than {MAX_BYTES // 1024} KiB.", "Split it, or leave attachments out.")
+        raise _refused(f"The document is larger than {MAX_BYTES:,} bytes.", "Split it, or leave attachments out.")
     return _STRAY.sub("\ufffd", text).split("\n")
 
 

@@ -29,6 +29,7 @@ from prodsprints.web.site import Site
 router = APIRouter()
 
 _LOOKED_AT = 200
+_SHOWN_APART = frozenset({"peers", "configuration", "passedTests", "failedTests", "measured", "scale", "environment"})
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def statement(index: Annotated[int, Path(ge=0, le=2**62)], here: Here, caller: R
         caller=caller,
         section="evidence",
         line=Line.of(entry),
-        said=entries.facts(entry, named),
+        said=entries.facts(entry, named, besides=_SHOWN_APART),
         key=key,
         signature=entry.envelope.signature.hex(),
         proof=proof,

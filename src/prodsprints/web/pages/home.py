@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from prodsprints.kernel import clock
-from prodsprints.register import heatmap
+from prodsprints.drills import runs
+from prodsprints.register import grid, heatmap
 from prodsprints.release import records
 from prodsprints.release.records import Release
 from prodsprints.store import workers
+from prodsprints.web import drill_list, registers
 from prodsprints.web.api.answers import Here
+from prodsprints.web.api.register import HERE, Where
 from prodsprints.web.identity import Reading
 from prodsprints.web.pages import next_actions
 from prodsprints.web.pages.render import page, program
@@ -22,34 +24,29 @@ _LOOKED_AT = 200
 
 
 @router.get("/")
-def home(here: Here, caller: Reading) -> Response:
-    """The register's first line, the heat map, the next actions, the newest releases, the environments."""
+def home(here: Here, caller: Reading, where: Where = HERE) -> Response:
+    """The register's first line, the heat map, the next actions, the newest drills and releases, the environments."""
     environments = records.environments(here.db, caller.tenant_id)
     releases = records.releases(here.db, caller.tenant_id, limit=_LOOKED_AT)
-    summary = here.register.summary(clock.now().date())
-    critical = next_actions.unproven_critical(here.register)
+    shown = registers.of(here, caller.tenant_id, where)
     actions = next_actions.next_actions(
-        environments,
-        _newest_of_each(releases),
-        summary,
-        critical,
-        workers=workers.alive(here.db),
-        program=program(),
+        environments, _newest_of_each(releases), shown, workers=workers.alive(here.db), program=program()
     )
     return page(
         "home.html",
         caller=caller,
         section="overview",
-        register=here.register,
-        summary=summary,
-        heatmap=heatmap.svg(here.register, style=False),
-        grid=heatmap.grid(here.register.risks),
+        environment=where,
+        places=drill_list.environments(here, caller.tenant_id),
+        summary=shown.summary,
+        assessment=shown.assessment,
+        heatmap=heatmap.svg(shown.register, assessment=shown.assessment, style=False),
+        grid=grid.grid(shown.register.risks, shown.assessment),
         actions=actions,
+        runs=runs.runs(here.db, caller.tenant_id, environment=where, limit=_SHOWN),
         releases=releases[:_SHOWN],
         environments=environments,
         serving=records.serving(here.db, caller.tenant_id),
-        unproven=len(critical),
-        critical_rows=len(critical),
     )
 
 

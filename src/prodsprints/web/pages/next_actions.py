@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
-from prodsprints.register.model import Mitigation
+from prodsprints.register.assessment import LogState
 from prodsprints.register.rating import Level
-from prodsprints.register.register import Register
-from prodsprints.register.summary import Summary
+from prodsprints.register.status import Status
 from prodsprints.release.records import Environment, Release
+from prodsprints.web.registers import Shown
 
 Tone = Literal["bad", "warn", "live", "idle"]
 
 _MOST_WRONG = 2
+_SOON = timedelta(days=2)
 _WRONG: dict[str, tuple[Tone, str]] = {
     "rolled_back": ("warn", "was rolled back"),
     "refused": ("bad", "was refused"),
     "failed": ("bad", "failed"),
+}
+_BAD_ROWS = {
+    Status.INVALID: "proves nothing: its drill is invalid",
+    Status.CONTRADICTED: "is contradicted by an incident",
+    Status.FAILING: "is failing",
+    Status.STALE: "is stale: drill it again",
 }
 
 
@@ -34,28 +42,25 @@ class Action:
 
 
 def next_actions(
-    environments: Sequence[Environment],
-    latest: Sequence[Release],
-    summary: Summary,
-    critical: Sequence[Mitigation],
-    *,
-    workers: int,
-    program: str,
+    environments: Sequence[Environment], latest: Sequence[Release], shown: Shown, *, workers: int, program: str
 ) -> list[Action]:
-    """The most urgent first. `latest` is each environment's newest release, `critical` the unproven critical rows."""
+    """The most urgent first. `latest` is each environment's newest release."""
     return [
+        *_tampered(shown),
         *_without_worker(latest, workers, program),
+        *_bad_rows(shown),
         *_gone_wrong(latest),
         *_under_way(latest),
         *_first_release(environments, latest, program),
-        *_reviews(summary),
-        *_unproven(critical),
+        *_reviews(shown),
+        *_expiring(shown),
+        *_unproven(shown),
     ]
 
 
-def unproven_critical(register: Register) -> list[Mitigation]:
-    """The rows of critical-level risks that nothing proves; evidence does not exist yet, so these are all of them."""
-    return [row for risk in register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
+def _tampered(shown: Shown) -> Iterator[Action]:
+    if shown.assessment.log.state is LogState.TAMPERED:
+        yield Action("bad", "The log was tampered with", shown.assessment.log.reason, "/evidence")
 
 
 def _without_worker(latest: Sequence[Release], workers: int, program: str) -> Iterator[Action]:
@@ -63,6 +68,18 @@ def _without_worker(latest: Sequence[Release], workers: int, program: str) -> It
     if waiting and workers == 0:
         yield Action(
             "bad", "Start a worker", f"{_name(waiting[0])} waits, and no worker is alive.", command=f"{program} up"
+        )
+
+
+def _bad_rows(shown: Shown) -> Iterator[Action]:
+    if shown.assessment.log.state is LogState.TAMPERED:
+        return  # every row is invalid then, for that one reason
+    rows = shown.assessment.rows.values()
+    bad = sorted((row for row in rows if row.status in _BAD_ROWS), key=lambda row: (row.status.place, row.row))
+    for row in bad[:_MOST_WRONG]:
+        tone: Tone = "warn" if row.status is Status.STALE else "bad"
+        yield Action(
+            tone, f"{row.row} {_BAD_ROWS[row.status]}", row.reason, f"/rows/{row.row}?environment={row.environment}"
         )
 
 
@@ -90,21 +107,38 @@ def _first_release(environments: Sequence[Environment], latest: Sequence[Release
         )
 
 
-def _reviews(summary: Summary) -> Iterator[Action]:
-    for review in summary.overdue:
+def _reviews(shown: Shown) -> Iterator[Action]:
+    for review in shown.overdue:
         yield Action(
             "warn",
             f"Review {review.subject}",
             f"It was due on {review.due}; what it claims may no longer be so.",
-            "/risks",
+            "/reviews",
         )
 
 
-def _unproven(critical: Sequence[Mitigation]) -> Iterator[Action]:
-    if critical:
+def _expiring(shown: Shown) -> Iterator[Action]:
+    """What is good now and ends by itself soon."""
+    soon = shown.assessment.now + _SOON
+    ending = [row for row in shown.assessment.rows.values() if row.status.is_good and row.until and row.until < soon]
+    if ending:
+        first = min(ending, key=lambda row: (row.until, row.row))
+        more = f" and {len(ending) - 1} more" if len(ending) > 1 else ""
         yield Action(
             "idle",
-            f"{len(critical)} rows of critical risks are unproven",
+            f"{first.row}{more} will not be fresh for long",
+            "Its evidence or its signature ends within two days.",
+            f"/rows/{first.row}?environment={first.environment}",
+        )
+
+
+def _unproven(shown: Shown) -> Iterator[Action]:
+    critical = [row for risk in shown.register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
+    unproven = sum(shown.assessment.rows[row.id].status is Status.UNPROVEN for row in critical)
+    if unproven:
+        yield Action(
+            "idle",
+            f"{unproven} rows of critical risks are unproven",
             "Each is claimed, and nothing here has shown it holding against a real fault.",
             "/risks#critical",
         )

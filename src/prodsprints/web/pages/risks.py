@@ -1,46 +1,105 @@
-"""The pages of the register: all risks, and one risk with its rows."""
+"""The pages of the register: all risks, one risk with its rows, and one row."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from prodsprints.kernel import clock
+from prodsprints.drills import runs
+from prodsprints.ledger.errors import LedgerTamperedError
+from prodsprints.register.model import Kind
 from prodsprints.register.rating import Level, Probability, rate
+from prodsprints.web import drill_list, entries, registers
 from prodsprints.web.api.answers import Here
-from prodsprints.web.identity import Reading
+from prodsprints.web.api.register import HERE, Where
+from prodsprints.web.entries import Line
+from prodsprints.web.identity import Caller, Reading
 from prodsprints.web.pages.render import page
+from prodsprints.web.site import Site
 
 router = APIRouter()
 
+_PER_PAGE = 200
+_LATEST = 10
+
 
 @router.get("/risks")
-def risks(here: Here, caller: Reading) -> Response:
-    """Every risk by level, worst first."""
-    by_level = [(level, [risk for risk in here.register.risks if risk.level is level]) for level in Level]
+def risks(
+    here: Here, caller: Reading, where: Where = HERE, start: Annotated[int, Query(alias="from", ge=0, le=10**6)] = 0
+) -> Response:
+    """Every risk by level, worst first; a long register in pages."""
+    shown = registers.of(here, caller.tenant_id, where)
+    ordered = [risk for level in Level for risk in shown.register.risks if risk.level is level]
+    some = ordered[start : start + _PER_PAGE]
+    by_level = [(level, [risk for risk in some if risk.level is level]) for level in Level]
     return page(
         "risks.html",
         caller=caller,
         section="risks",
-        register=here.register,
-        summary=here.register.summary(clock.now().date()),
+        environment=where,
+        places=drill_list.environments(here, caller.tenant_id),
+        register=shown.register,
+        summary=shown.summary,
+        assessment=shown.assessment,
         by_level=[(level, found) for level, found in by_level if found],
+        later=start + _PER_PAGE if start + _PER_PAGE < len(ordered) else 0,
     )
 
 
 @router.get("/risks/{risk_id}")
-def risk(risk_id: str, here: Here, caller: Reading) -> Response:
-    """One risk: what it is, how it is rated, and every row that is claimed against it."""
-    found = here.register.risk(risk_id)
-    position = here.register.risks.index(found)
+def risk(risk_id: str, here: Here, caller: Reading, where: Where = HERE) -> Response:
+    """One risk: what it is, how it is rated today, and every row that is claimed against it."""
+    shown = registers.of(here, caller.tenant_id, where)
+    found = shown.register.risk(risk_id)
+    position = shown.register.risks.index(found)
+    rows = {row.id for row in found.mitigations}
     return page(
         "risk.html",
         caller=caller,
         section="risks",
+        environment=where,
+        places=drill_list.environments(here, caller.tenant_id),
         risk=found,
-        before=here.register.risks[position - 1] if position else None,
-        after=here.register.risks[position + 1] if position + 1 < len(here.register.risks) else None,
+        standing=shown.assessment.risks[found.id],
+        assessment=shown.assessment,
+        incidents=[one for one in shown.assessment.incidents if one.risk == found.id],
+        offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row in rows],
+        before=shown.register.risks[position - 1] if position else None,
+        after=shown.register.risks[position + 1] if position + 1 < len(shown.register.risks) else None,
         levels=list(Level),
         probabilities=list(Probability),
         rate=rate,
     )
+
+
+@router.get("/rows/{row_id}")
+def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Response:
+    """One row: what is claimed, what is known of it and from what, its drills, its evidence."""
+    shown = registers.of(here, caller.tenant_id, where)
+    found = registers.row(shown.register, row_id)
+    return page(
+        "row.html",
+        caller=caller,
+        section="risks",
+        environment=where,
+        places=drill_list.environments(here, caller.tenant_id),
+        row=found,
+        risk=shown.register.risk(row_id.partition(".")[0]),
+        standing=shown.assessment.rows[found.id],
+        assessment=shown.assessment,
+        is_signed=found.kind is not Kind.CONTROL,
+        offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row == found.id],
+        runs=runs.runs(here.db, caller.tenant_id, row=found.id, environment=where, limit=_LATEST),
+        evidence=_evidence(here, caller, found.id, where),
+    )
+
+
+def _evidence(here: Site, caller: Caller, row_id: str, environment: str) -> tuple[Line, ...]:
+    """The newest entries about the row; none of a log that cannot be relied on, which the page says above."""
+    ledger = here.ledger(caller.tenant_id)
+    try:
+        return entries.lines(ledger, before=None, row=row_id, environment=environment, limit=_LATEST).lines
+    except LedgerTamperedError:
+        return ()

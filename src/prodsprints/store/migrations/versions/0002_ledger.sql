@@ -91,19 +91,24 @@ grant select (tenant_id, id, envelope_digest, key_id) on ledger_statements to pr
 grant select, insert on ledger_entries, ledger_nodes, ledger_checkpoints to prodsprints_sequencer;
 grant select, delete on ledger_queue to prodsprints_sequencer;
 
--- One round trip and one commit, which is on disk when this returns: the digests of what was not in the log before.
-create function ledger_append(tenant uuid, said bytea[], signed bytea[], signers text[]) returns bytea[] language plpgsql as $$
-declare fresh bytea[];
+-- One round trip and one commit, which is on disk when this returns: the digests of what was not in the log before, in a
+-- row. Digests and envelopes come in a row, too, with the envelopes' lengths: that is a quarter of the work of two arrays.
+create function ledger_append(tenant uuid, said bytea, signed bytea, lengths int[], signers text[])
+returns bytea language plpgsql as $$
+declare fresh bytea;
 begin
   perform set_config('role', 'prodsprints_tenant', true), set_config('app.tenant', tenant::text, true);
   with added as (
-    insert into ledger_statements (digest, envelope, key_id) select * from unnest(said, signed, signers)
+    insert into ledger_statements (digest, envelope, key_id)
+    select substring(said from 32 * place::int - 31 for 32), substring(signed from behind::int - length + 1 for length), signer
+    from (select length, signer, place, sum(length) over (order by place) as behind
+          from unnest(lengths, signers) with ordinality as one (length, signer, place)) as each
     on conflict (tenant_id, digest) do nothing returning id, digest
   ), queued as (
     insert into ledger_queue (tenant_id, statement_id) select tenant, id from added
   )
-  select coalesce(array_agg(digest), '{}') into fresh from added;
-  return fresh;
+  select string_agg(digest, '') into fresh from added;
+  return coalesce(fresh, '');
 end $$;
 
 -- Whose statements wait; asked many times a minute, so in one round trip.
