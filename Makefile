@@ -6,11 +6,11 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test kills check bench lock docs
+.PHONY: help run test kills drills-soak mutants check bench lock docs
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/run.stamp ## Start everything and play the tour; ONCE=1 ends after it, REPO=path plays your repository
 	@exec $(BIN)/prodsprints up --tour $(if $(ONCE),--once) $(if $(REPO),--repo "$(REPO)")
@@ -21,6 +21,12 @@ test: $(VENV)/dev.stamp check ## Check and test everything
 
 kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three rounds: 24 tries
 	@PRODSPRINTS_KILL_ROUNDS=3 $(BIN)/python -m pytest tests/end_to_end/test_kills.py -rP
+
+drills-soak: $(VENV)/dev.stamp ## Every drill, ten rounds in a row, with the time that each took
+	@PRODSPRINTS_SOAK_ROUNDS=10 $(BIN)/python -m pytest tests/drills/test_soak.py -rP --timeout=900
+
+mutants: $(VENV)/dev.stamp ## Damage copies of every control, and see whether its drills notice
+	@$(BIN)/prodsprints drill mutate
 
 check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
 	@$(BIN)/ruff format --check .

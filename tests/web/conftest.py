@@ -18,7 +18,10 @@ from prodsprints.web import tokens
 from prodsprints.web.app import create_app
 from prodsprints.web.site import Site
 from support_waiting import eventually
+from web.support_browser import chromium, window
 from web.support_workshop import Day, Workshop, working_day
+
+__all__ = ["chromium", "window"]
 
 Furnish = Callable[[Site], Site]
 

@@ -79,9 +79,10 @@ class Drillroom:
                 [run.id],
             )
 
-    def tell(self, run: DrillRun, *played: Played, first: int = 1, until: float = 99.0) -> int:
-        """The events of arms, up to so many seconds; returns the number of the next one."""
-        told = sorted((event for one in played for event in _events(one) if event.at <= until), key=lambda one: one.at)
+    def tell(self, run: DrillRun, *played: Played, first: int = 1, after: float = -1.0, until: float = 99.0) -> int:
+        """The events of arms between two moments; returns the number of the next one."""
+        events = (event for one in played for event in events_of(one) if after < event.at <= until)
+        told = sorted(events, key=lambda one: one.at)
         runs.add_events(self.site.db, self.tenant, run.id, first, told)
         return first + len(told)
 
@@ -173,7 +174,8 @@ def arm(which: Arm, *, holds: bool) -> Played:
     )
 
 
-def _events(played: Played) -> Iterator[Event]:
+def events_of(played: Played) -> Iterator[Event]:
+    """What the engine tells of an arm."""
     phases = [("import", 0.0), ("stand", 0.4), ("subject", 1.2), ("steady", 1.3), ("inject", 1.8), ("probes", 1.9)]
     if played.arm is Arm.TREATMENT:
         phases.append(("after", 5.1))

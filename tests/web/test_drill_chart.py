@@ -14,13 +14,13 @@ from prodsprints.drills.stage import Arm
 from prodsprints.web import drill_view
 from prodsprints.web.drill_chart import Axes, drill_chart
 from prodsprints.web.drill_view import ArmView
-from web.support_drills import _events, arm
+from web.support_drills import arm, events_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def view(which: Arm, *, holds: bool, until: float = 99.0) -> ArmView:
-    told = [event for event in _events(arm(which, holds=holds)) if event.at <= until]
+    told = [event for event in events_of(arm(which, holds=holds)) if event.at <= until]
     events = [RunEvent(seq, one.arm, one.at, one.kind, dict(one.data)) for seq, one in enumerate(told, 1)]
     return next(one for one in drill_view.arms(events) if one.arm is which)
 

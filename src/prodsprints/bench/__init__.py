@@ -12,8 +12,10 @@ from prodsprints.bench.report import Bench, emit
 # Name on the command line → module with a `cases(progress)` of type Bench; imported only when it is run.
 BENCHES = {
     "canary": "prodsprints.bench.canary",
+    "fault-proxy": "prodsprints.bench.fault_proxy",
     "guard": "prodsprints.bench.guard",
     "ledger": "prodsprints.bench.ledger",
+    "register": "prodsprints.bench.register",
     "workflow": "prodsprints.bench.workflow",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID, uuid5
 
 from prodsprints.drills import policy, runs
 from prodsprints.drills.catalog import Drill
@@ -19,7 +19,8 @@ from prodsprints.web.site import Site
 class Offered:
     """One drill that a row names; without `drill` it cannot be loaded, and `trouble` says why.
 
-    `last` is its newest run there; `run_id` is the id of the next one, so that a button pressed twice runs it once.
+    `last` is its newest run there; `run_id` is the id of the next one, the same on every page that offers it: whoever
+    presses the button twice, or at the same time as somebody else, runs it once.
     """
 
     row: str
@@ -37,7 +38,7 @@ def offered(here: Site, tenant_id: UUID, environment: str) -> list[Offered]:
     """The drills of every row of the tenant's register, in its order."""
     last = runs.last_runs(here.db, tenant_id, environment)
     rows = [row for row in here.register_of(tenant_id).mitigations if row.drills]
-    return [one for row in rows for one in _of(here, row, last)]
+    return [one for row in rows for one in _of(here, tenant_id, environment, row, last)]
 
 
 def environments(here: Site, tenant_id: UUID) -> list[str]:
@@ -46,11 +47,16 @@ def environments(here: Site, tenant_id: UUID) -> list[str]:
     return [*sorted(policy.SCRATCH), *sorted(named - policy.SCRATCH)]
 
 
-def _of(here: Site, row: Mitigation, last: dict[tuple[str, str], DrillRun]) -> Iterator[Offered]:
+def _of(
+    here: Site, tenant_id: UUID, environment: str, row: Mitigation, last: dict[tuple[str, str], DrillRun]
+) -> Iterator[Offered]:
     try:
         drills = here.catalog.drills(row.id)
     except ProdSprintsError as error:
-        yield Offered(row.id, None, f"{error.what} {error.why}".strip(), None, uuid4())
+        yield Offered(row.id, None, f"{error.what} {error.why}".strip(), None, tenant_id)
         return
     for drill in drills:
-        yield Offered(row.id, drill, "", last.get((row.id, drill.experiment.variant)), uuid4())
+        variant = drill.experiment.variant
+        before = last.get((row.id, variant))
+        next_id = uuid5(before.id if before else tenant_id, f"{row.id} {variant} {environment}")
+        yield Offered(row.id, drill, "", before, next_id)

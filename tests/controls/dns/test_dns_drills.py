@@ -12,10 +12,10 @@ from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
 
 
-@pytest.mark.parametrize("drill", ["silent_servers", "dead_servers", "pinned_address"])
+@pytest.mark.parametrize("drill", ["drills:silent_servers", "drills:dead_servers", "pin_drills:pinned_address"])
 def test_the_drill_holds_and_its_placebo_breaks(drill: str, settings: Settings, tmp_path: Path) -> None:
     result = engine.run(
-        f"prodsprints.controls.dns.drills:{drill}",
+        f"prodsprints.controls.dns.{drill}",
         settings=settings,
         on_event=lambda _: None,
         directory=tmp_path,

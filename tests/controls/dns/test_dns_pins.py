@@ -40,7 +40,6 @@ def fresh(*addresses: str) -> Answer:
 def test_a_pin_is_used_when_nobody_finds_the_name(error: type[Exception]) -> None:
     answer = PinnedResolver(Says(error("no", next_step="")), PINS).resolve("sts.test", within_seconds=1)
     assert (answer.addresses, answer.origin) == (("192.0.2.1", "2001:db8::1"), Origin.PINNED)
-    assert "pinned" in str(answer)
 
 
 def test_a_fresh_answer_goes_before_a_pin() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -153,14 +154,14 @@ def _is_gone(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
 
 
 def _is_told(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
-    found = desk.hand.deleted(shelf.tenant)
+    found = desk.hand.deleted(shelf.tenant) or []
     if len(found) != 1:
         return broke(f"{len(found)} projects can be brought back.")
     [one_] = found
     told = (one_.name, one_.repository, one_.environments, one_.deleted_by, one_.withdrawn)
     if told != (DELETED, "/srv/app", ("production", "staging"), "ada", False):
         return broke(f"It is told as {told}.")
-    if one_.kept_until - one_.deleted_at != timedelta(days=30):
+    if one_.kept_until != one_.deleted_at + timedelta(days=30):
         return broke(f"It is kept until {one_.kept_until}, though deleted on {one_.deleted_at}.")
     if desk.hand.delete(shelf.tenant, DELETED, actor="bob") != one_:
         return broke("Deleted again, it is another one.")
@@ -171,8 +172,8 @@ def _stays_under_a_release(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
     try:
         desk.hand.delete(shelf.tenant, BUSY, actor="ada")
     except ReleaseUnderWayError as error:
-        if BUSY not in shelf.visible() or BUSY not in error.what:
-            return broke(f"Refused and gone: {error}")
+        if BUSY not in shelf.visible() or BUSY not in str(error) or error.http_status != HTTPStatus.CONFLICT:
+            return broke(f"Refused with {error.http_status}, and gone: {error}")
         return held(str(error))
     return broke("Deleted, while a release of it was under way.")
 
@@ -182,7 +183,9 @@ def _knows_what_never_was(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
         try:
             act(shelf.tenant, NEVER, actor="ada")
         except NoSuchProjectError as error:
-            said = error.what
+            said = str(error)
+            if error.http_status != HTTPStatus.NOT_FOUND:
+                return broke(f"It is refused with {error.http_status}.")
         else:
             return broke(f"There never was a project {NEVER}, and nobody says so.")
     return held(said)
@@ -195,6 +198,8 @@ def _takes_no_release(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
             desk.refuse(connection, DELETED)
         except ProjectDeletedError as error:
             said = str(error)
+            if error.http_status != HTTPStatus.CONFLICT:
+                return broke(f"It is refused with {error.http_status}.")
         else:
             return broke("A release goes to a project that is deleted, and nobody says so.")
     if not all(words in said for words in (DELETED, "ada deleted it", f"prodsprints project undelete {DELETED}")):
@@ -262,7 +267,6 @@ project_deleted = Experiment(
         "prodsprints.controls.backups.soft_delete",
         "prodsprints.controls.backups.errors",
         "prodsprints.store.migrations.versions.r0005_soft_delete:0005_soft_delete.sql",
-        "prodsprints.kernel.errors",
     ),
     peers=(Peer("PostgreSQL", "the platform's own", PeerClass.ENGINE),),
     stand=_stand,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID, uuid4
@@ -188,21 +189,34 @@ def _is_nobodys(_: Stage, ground: Ground, _subject: Subject) -> Observation:
     return broke(f"Rows were seen by {', '.join(seen[:3])} ({len(seen)} in all).") if seen else held("No row was seen.")
 
 
-def _hands_no_tenant_on(_: Stage, ground: Ground, subject: Subject) -> Observation:
-    """A pooler gives the connection of one transaction to the next; this pool has only one."""
-    with subject.db.tenant(ground.theirs):
-        pass
-    with subject.db.auth() as connection:
-        row = connection.execute("select current_setting('app.tenant', true) as tenant").fetchone()
-    left = row["tenant"] if row else None
-    return broke(f"The next transaction was still {left}'s.") if left else held("The next transaction was nobody's.")
+def _acts_as_asked(_: Stage, ground: Ground, subject: Subject) -> Observation:
+    """Each transaction as who was asked for and nobody else, although this pool, like a pooler, has one connection."""
+    who = "select current_user::text as role, current_setting('app.tenant', true) as tenant"
+    with subject.db.tenant(ground.theirs) as connection:
+        seen = [connection.execute(who).fetchone()]
+    for door in (subject.db.auth, subject.db.dispatch):
+        with door() as connection:
+            seen.append(connection.execute(who).fetchone())
+    said = [(row["role"], row["tenant"] or "") for row in seen if row]
+    expected = [("prodsprints_tenant", str(ground.theirs)), ("prodsprints_auth", ""), ("prodsprints_dispatch", "")]
+    return (held if said == expected else broke)(", then ".join(f"{role} {tenant}".rstrip() for role, tenant in said))
+
+
+def _stays_closed(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+    closed = Database(ground.address, max_connections=1)
+    closed.close()
+    try:
+        with closed.tenant(ground.theirs):
+            return broke("It was opened again.")
+    except DatabaseUnavailableError as error:
+        told = str(ground.address) in str(error) and closed.stopping.is_set()
+        return (held if told else broke)(str(error))
 
 
 def _is_let_in(_: Stage, ground: Ground, subject: Subject) -> Observation:
     with _connected(ground.address) as connection:
-        found = subject.gaps(connection)
-        if found:
-            return broke(f"{found[0].place}: {found[0].gap}.")
+        for found in subject.gaps(connection) or ():
+            return broke(f"{found.place}: {found.gap}.")
         subject.require(connection)
     return held("The schema as it is has no gap.")
 
@@ -212,7 +226,7 @@ def _finds_leaks(_: Stage, ground: Ground, subject: Subject) -> Observation:
         for statement, place, gap in _LEAKS:
             with connection.transaction(force_rollback=True):
                 connection.execute(statement)
-                if not any(one.place == place and gap in one.gap for one in subject.gaps(connection)):
+                if not any(one.place == place and gap in one.gap for one in subject.gaps(connection) or ()):
                     return broke(f"Not found: {statement}.")
     return held(f"Each of {len(_LEAKS)} ways to make it leak was found.")
 
@@ -228,8 +242,8 @@ def _is_not_served(_: Stage, ground: Ground, subject: Subject) -> Observation:
                 more = f"And {number - 5} more." if number > 5 else ""
                 if named != min(number, 5) or error.why.endswith(" more.") != bool(more) or more not in error.why:
                     return broke(f"It names {named} of {number} tables: {error.why}")
-                if "keep tenants apart" not in error.what or "RUNBOOK.md" not in error.next_step:
-                    return broke(f"It does not say what to do: {error}")
+                if "RUNBOOK.md" not in error.next_step or error.http_status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return broke(f"It does not say what to do, with {error.http_status}: {error}")
             else:
                 return broke(f"Served, although {number} tables leak.")
     return held("Refused, with the tables' names and what to do.")
@@ -296,7 +310,6 @@ tenants = Experiment(
         "prodsprints.controls.data_protection.isolation:isolation.sql",
         *_REVISIONS,
         "prodsprints.store.database",
-        "prodsprints.kernel.errors",
     ),
     peers=(Peer("PostgreSQL", "the platform's own", PeerClass.ENGINE),),
     stand=_two_tenants,
@@ -309,7 +322,8 @@ tenants = Experiment(
         Probe("no tenant reaches another's rows", _nothing_reached),
         Probe("no other role reads what a tenant wrote", _others_read_no_content),
         Probe("a session of nobody sees no row, nor does the owner", _is_nobodys),
-        Probe("a connection that is handed on brings no tenant along", _hands_no_tenant_on),
+        Probe("each transaction acts as who was asked for", _acts_as_asked),
+        Probe("a door that was closed lets nobody in", _stays_closed),
         Probe("the schema as it is is served", _is_let_in),
         Probe("each way to make the schema leak is found", _finds_leaks),
         Probe("a schema that leaks is not served", _is_not_served),

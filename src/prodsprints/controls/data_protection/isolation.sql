@@ -33,6 +33,7 @@ relations as (
     on tenant.attrelid = c.oid and not tenant.attisdropped
    and tenant.attname = case c.relname when 'tenants' then 'id' else 'tenant_id' end
   where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relowner = (select oid from owner)
+    and c.relnamespace = (select relnamespace from pg_class where oid = 'tenants'::regclass)
     and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
     and c.relname <> 'workers'  -- the processes themselves, which belong to no tenant
     and (tenant.attnum is not null
@@ -83,6 +84,7 @@ where not exists (select from shown where shown.role = rolname and shown.place =
 union all
 select proname, 'it acts with the rights of its owner' from pg_proc
 where prosecdef and proowner = (select oid from owner)
+  and pronamespace = (select relnamespace from pg_class where oid = 'tenants'::regclass)
   and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = pg_proc.oid and deptype = 'e')
   and exists (select from ours where has_function_privilege(ours.oid, pg_proc.oid, 'execute'))
 union all

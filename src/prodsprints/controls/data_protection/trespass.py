@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from prodsprints.kernel import clock
-from prodsprints.store.database import Connection, Database
+from prodsprints.store.database import Connection, Database, patient
 
 Row = Mapping[str, Any]
 
@@ -114,6 +114,7 @@ def trespass(
             before = after
 
 
+@patient
 def state(db: Database, table: Table, tenant: UUID) -> str | None:
     """A digest over the rows of `tenant` as it sees them itself."""
     statement = sql.SQL(

@@ -1,22 +1,13 @@
-"""The drills of R010: names without DNS servers, and a critical service without its name's address."""
+"""The drills of R010.2: all DNS servers hang or are dead, and names are still resolved."""
 
 from __future__ import annotations
 
-import json
-import ssl
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import dns.exception
-import httpcore
-import httpx
-import trustme
 
 from prodsprints.controls.dns import names, peers
 from prodsprints.controls.dns.cache import Bounds
@@ -24,7 +15,7 @@ from prodsprints.controls.dns.peers import TWISTED, StubResolver
 from prodsprints.controls.dns.resolver import Answer, Origin, Resolver
 from prodsprints.controls.dns.servers import Server
 from prodsprints.drills import faults
-from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
+from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
 from prodsprints.kernel.errors import ProdSprintsError
 
@@ -36,14 +27,6 @@ _FAULT_SECONDS = 30.0
 
 # Production waits for hours and days. What is looked at is the order of these times, which stays.
 _BOUNDS = Bounds(floor_seconds=0.2, ceiling_seconds=0.6, stale_seconds=4.0, rest_seconds=0.4)
-
-_SOURCES = tuple(
-    f"prodsprints.{module}"
-    for module in (
-        *("controls.dns.cache", "controls.dns.errors", "controls.dns.names", "controls.dns.pins"),
-        *("controls.dns.resolver", "controls.dns.servers", "kernel.errors"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -207,7 +190,13 @@ _silent: Experiment[Fleet, Names] = Experiment(
     title="Names are still resolved while no DNS server answers",
     safety=Safety.SAFE,
     fault="both DNS servers hang (SIGSTOP)",
-    sources=_SOURCES,
+    sources=(
+        "prodsprints.controls.dns.cache",
+        "prodsprints.controls.dns.names",
+        "prodsprints.controls.dns.resolver",
+        "prodsprints.controls.dns.servers",
+        "prodsprints.kernel.errors",
+    ),
     peers=(TWISTED,),
     stand=_two_servers,
     treatment=_our_resolver,
@@ -242,182 +231,4 @@ dead_servers: Experiment[Fleet, Names] = replace(
     inject=_servers_die,
     probes=(*_silent.probes, Probe("what is too old is refused", _refuses_what_is_too_old)),
     after=(),
-)
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service by HTTPS, two impostors beside it, and the DNS server that knows where it is."""
-
-    dns: Server
-    dns_process: int
-    trust: ssl.SSLContext
-    port: int
-    other_name_port: int
-    other_issuer_port: int
-
-
-@dataclass(frozen=True)
-class Caller:
-    """An HTTP client, and what it said of how it connects."""
-
-    http: httpx.Client
-    marks: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def _service(stage: Stage) -> Iterator[Service]:
-    authority, stranger = trustme.CA(), trustme.CA()
-    certificates = (
-        authority.issue_cert(_PINNED, _NAME),
-        authority.issue_cert(f"other.{_ZONE}"),
-        stranger.issue_cert(_PINNED),
-    )
-    files = []
-    for number, certificate in enumerate(certificates):
-        file = stage.directory / f"{number}.pem"
-        certificate.private_key_and_cert_chain_pem.write_to_path(file)
-        files.append(file)
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
-    with (
-        _tls_servers(files) as ports,
-        peers.dns_server(stage.directory, _ZONE, {"www": _ADDRESS, "pinned": _ADDRESS}) as (server, process),
-    ):
-        yield Service(server, process, trust, *ports)
-
-
-@contextmanager
-def _tls_servers(files: list[Path]) -> Iterator[list[int]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prodsprints.controls.dns.tls_peer", *map(str, files)], stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@contextmanager
-def _pinned_client(_: Stage, service: Service) -> Iterator[Caller]:
-    resolver = names.resolver(lambda: (service.dns,), bounds=_BOUNDS)
-    marks: list[str] = []
-    transport = names.transport(resolver, {_PINNED: [_ADDRESS]}, trust=service.trust, mark=marks.append)
-    with httpx.Client(transport=transport, timeout=5.0) as client:
-        yield Caller(client, marks)
-
-
-@contextmanager
-def _bare_client(_: Stage, service: Service) -> Iterator[Caller]:
-    """httpx as it is, but for the DNS server that it asks: the machine's own knows nothing of the drill."""
-    transport = httpx.HTTPTransport(verify=service.trust)
-    transport._pool = httpcore.ConnectionPool(
-        ssl_context=service.trust, network_backend=_StubBackend(StubResolver((service.dns,)))
-    )
-    with httpx.Client(transport=transport, timeout=5.0) as client:
-        yield Caller(client)
-
-
-class _StubBackend(httpcore.SyncBackend):
-    def __init__(self, stub: StubResolver) -> None:
-        self._stub = stub
-
-    def connect_tcp(self, host: str, *more: Any, **options: Any) -> httpcore.NetworkStream:
-        try:
-            address = self._stub.resolve(host).addresses[0]
-        except dns.exception.DNSException as error:
-            raise httpcore.ConnectError(str(error)) from error
-        return super().connect_tcp(address, *more, **options)
-
-
-@contextmanager
-def _dns_dies(_: Stage, service: Service) -> Iterator[None]:
-    with faults.killed(service.dns_process):
-        yield
-
-
-def _called(
-    stage: Stage, caller: Caller, name: str, port: int, *, scheme: str = "https", seconds: float = 5.0
-) -> tuple[bool, str]:
-    """Whether a new connection to `name` is answered, and in which words."""
-    began = time.monotonic()
-    try:
-        answer = caller.http.get(f"{scheme}://{name}:{port}/", headers={"Connection": "close"}, timeout=seconds)
-        answered, words = answer.text == "hello", f"It answered {answer.status_code} {answer.text[:40]!r}."
-    except (httpx.TransportError, ProdSprintsError) as error:
-        answered, words = False, f"{type(error).__name__}: {error}"[:250]
-    stage.sample(answered, time.monotonic() - began, name)
-    return answered, words
-
-
-def _reaches(name: str) -> Callable[[Stage, Service, Caller], Observation]:
-    def look(stage: Stage, service: Service, caller: Caller) -> Observation:
-        answered, words = _called(stage, caller, name, service.port)
-        return (held if answered else broke)(words)
-
-    return look
-
-
-def _reaches_it_fast(stage: Stage, service: Service, caller: Caller) -> Observation:
-    began = time.monotonic()
-    answered, words = _called(stage, caller, _PINNED, service.port)
-    seconds = time.monotonic() - began
-    return (held if answered and seconds < 0.5 else broke)(f"{words} It took {seconds:.2f} s.")
-
-
-def _says_so(_: Stage, _service: Service, caller: Caller) -> Observation:
-    said = [mark for mark in caller.marks if _PINNED in mark and "pinned" in mark.removeprefix(_PINNED)]
-    return held(said[0]) if said else broke("Nothing was said of the pin.")
-
-
-def _refuses(which: Callable[[Service], int]) -> Callable[[Stage, Service, Caller], Observation]:
-    def look(stage: Stage, service: Service, caller: Caller) -> Observation:
-        answered, words = _called(stage, caller, _PINNED, which(service))
-        return (held if not answered and "CERTIFICATE_VERIFY_FAILED" in words else broke)(words)
-
-    return look
-
-
-def _needs_tls(stage: Stage, service: Service, caller: Caller) -> Observation:
-    answered, words = _called(stage, caller, _PINNED, service.port, scheme="http")
-    return (held if not answered and "without TLS" in words else broke)(words)
-
-
-def _unpinned_is_not_found(stage: Stage, service: Service, caller: Caller) -> Observation:
-    answered, words = _called(stage, caller, f"other.{_ZONE}", service.port, seconds=0.5)
-    return (held if not answered and "No DNS server answers" in words else broke)(words)
-
-
-def _dns_is_gone(_: Stage, service: Service, _caller: Caller) -> Observation:
-    if peers.answers(service.dns, _PINNED):
-        return broke("The DNS server answers.")
-    return held("Asked directly, the DNS server does not answer.")
-
-
-pinned_address: Experiment[Service, Caller] = Experiment(
-    row="R010.4",
-    variant="dns-gone",
-    title="A critical service is reached without DNS, and its certificate is checked",
-    safety=Safety.SAFE,
-    fault="the only DNS server is killed (SIGKILL) before the service's name was ever resolved",
-    sources=(*_SOURCES, "prodsprints.controls.dns.transport"),
-    peers=(Peer("OpenSSL, by Python's ssl", ssl.OPENSSL_VERSION.split()[1], PeerClass.ENGINE), TWISTED),
-    stand=_service,
-    treatment=_pinned_client,
-    placebo=_bare_client,
-    steady=(Probe("the service is reached by a name", _reaches(_NAME)),),
-    inject=_dns_dies,
-    seen=Probe("the DNS server does not answer", _dns_is_gone),
-    probes=(
-        Probe("the service is reached by its pinned name", _reaches(_PINNED)),
-        Probe("the pin is said to be used", _says_so),
-        Probe("the next connection does not wait for DNS", _reaches_it_fast),
-        Probe("a certificate for another name is refused", _refuses(lambda service: service.other_name_port)),
-        Probe("a certificate of an unknown issuer is refused", _refuses(lambda service: service.other_issuer_port)),
-        Probe("a pinned name is not reached without TLS", _needs_tls),
-        Probe("a name without a pin is not found", _unpinned_is_not_found),
-    ),
-    named="the service is reached by its pinned name",
 )

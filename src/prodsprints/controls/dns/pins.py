@@ -59,7 +59,7 @@ class PinnedResolver:
             # Also for a name that is said not to exist: a zone that was emptied by mistake is an outage as well.
             self._rests_until[name] = self._clock() + _REST_SECONDS
             return Answer(name, pinned, 0.0, Origin.PINNED)
-        if not answer.stale:
+        if answer.origin is not Origin.STALE:
             return answer
         further = (address for address in pinned if address not in answer.addresses)
         return replace(answer, addresses=(*answer.addresses, *further))

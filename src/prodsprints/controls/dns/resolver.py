@@ -48,8 +48,6 @@ class Answer:
         return self.origin is Origin.STALE
 
     def __str__(self) -> str:
-        if self.origin is Origin.PINNED:
-            return f"{self.name} is not resolved by any DNS server; its pinned address is used."
         if self.stale:
             return f"No DNS server answers; {self.name} is where it was {self.age_seconds:.0f} s ago."
         return f"{self.name} is at {', '.join(self.addresses)}."

@@ -15,7 +15,6 @@ from prodsprints.controls.dns.resolver import Origin, Resolves
 from prodsprints.kernel.errors import ProdSprintsError
 
 _CONNECT_SECONDS = 10.0
-_MARKED = {Origin.STALE, Origin.PINNED}
 
 
 class Transport(httpx.HTTPTransport):
@@ -70,7 +69,9 @@ class _Backend(httpcore.NetworkBackend):
             answer = self._names.resolve(host, within_seconds=deadline - time.monotonic())
         except ProdSprintsError as error:
             raise httpcore.ConnectError(f"{error.what} {error.why}".strip()) from error
-        if answer.origin in _MARKED:
+        if answer.origin is Origin.PINNED:
+            self._mark(f"{host} is not resolved by any DNS server; its pinned address is used.")
+        elif answer.origin is Origin.STALE:
             self._mark(str(answer))
         trouble: Exception = httpcore.ConnectTimeout(f"{host} was not resolved in time.")
         for tried, address in enumerate(answer.addresses):

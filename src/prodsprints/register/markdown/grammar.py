@@ -15,7 +15,7 @@ from prodsprints.register.markdown.text import plain
 from prodsprints.register.model import Category, Claim
 from prodsprints.register.rating import Level, Probability, band
 
-_HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+_HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*)$")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _BREAK = re.compile(r"^ {0,3}([-*_])\s*(?:\1\s*){2,}$")
 _ITEM = re.compile(r"^(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
@@ -123,7 +123,8 @@ class Heading:
 def heading(line: str) -> Heading | None:
     """The heading that `line` is, if it is one."""
     found = _HEADING.match(line)
-    return Heading(len(found[1]), found[2]) if found and found[2] else None
+    words = found[2].rstrip().rstrip("#").rstrip() if found else ""
+    return Heading(len(found[1]), words) if found and words else None
 
 
 def fence(line: str) -> str:
