@@ -91,4 +91,4 @@ union all
 select ours.rolname, 'no policy binds it' from ours join pg_roles on pg_roles.oid = ours.oid where rolsuper or rolbypassrls
 union all
 select ours.rolname, format('it has the rights of %s too', roleid::regrole) from ours join pg_auth_members on member = ours.oid
-order by place, gap
+order by place, gap;

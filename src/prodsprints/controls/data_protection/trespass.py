@@ -108,9 +108,14 @@ def trespass(
         before = state(db, table, theirs)
         for attempt in _attempts(table, mine, own, theirs, others):
             began = time.monotonic()
-            reached = _reaches(db, attempt, mine, theirs)
+            answered = _answer(db, attempt, mine)
+            seconds = time.monotonic() - began
+            if answered is None:
+                yield Try(table.name, attempt.verb, False, seconds)
+                continue
             after = state(db, table, theirs)
-            yield Try(table.name, attempt.verb, reached or after != before, time.monotonic() - began)
+            reached = attempt.binds or theirs in answered or after != before
+            yield Try(table.name, attempt.verb, reached, seconds)
             before = after
 
 
@@ -172,14 +177,14 @@ def _insert(table: Table, row: Row, *, upsert: bool = False) -> tuple[sql.Compos
     return statement + sql.SQL("returning *, {} as whose").format(whose), list(row.values())
 
 
-def _reaches(db: Database, attempt: Attempt, mine: UUID, theirs: UUID) -> bool:
+def _answer(db: Database, attempt: Attempt, mine: UUID) -> list[UUID] | None:
+    """Whose rows the statement showed; None if it was refused, and with it all that it did."""
     try:
         with db.tenant(mine) as connection:
             cursor = connection.execute(attempt.statement, attempt.values)
-            rows = cursor.fetchall() if cursor.description else []
-            return attempt.binds or any(row["whose"] == theirs for row in rows)
+            return [row["whose"] for row in cursor.fetchall()] if cursor.description else []
     except REFUSALS:
-        return False
+        return None
 
 
 def _table(row: Row) -> Table:

@@ -7,6 +7,8 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import httpx
+
 from prodsprints.controls.dns.cache import Bounds
 from prodsprints.controls.dns.pins import Pins
 from prodsprints.controls.dns.resolver import Resolver
@@ -36,6 +38,7 @@ def transport(
     *,
     trust: ssl.SSLContext,
     mark: Callable[[str], None] = lambda _: None,
+    proxy: httpx.Proxy | None = None,
 ) -> Transport:
     """HTTP by `names`, and by the addresses in `pinned` where these find nothing. Raises BadPinError, BadNameError."""
-    return Transport(names, Pins.of(pinned), trust=trust, mark=mark)
+    return Transport(names, Pins.of(pinned), trust=trust, mark=mark, proxy=proxy)

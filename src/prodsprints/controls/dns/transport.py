@@ -20,7 +20,8 @@ _CONNECT_SECONDS = 10.0
 class Transport(httpx.HTTPTransport):
     """Connects by `resolver`, and by `pins` where DNS is gone; TLS is checked against the name in either case.
 
-    `mark` is told, in a sentence, whenever a connection is made by a stale or a pinned address.
+    `mark` is told, in a sentence, whenever a connection is made by a stale or a pinned address. Through a `proxy` only
+    its own name is resolved here: the others are its matter.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Transport(httpx.HTTPTransport):
         *,
         trust: ssl.SSLContext,
         mark: Callable[[str], None] = lambda _: None,
+        proxy: httpx.Proxy | None = None,
         max_connections: int = 32,
     ) -> None:
         super().__init__(verify=trust)
@@ -38,6 +40,7 @@ class Transport(httpx.HTTPTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=trust,
             max_connections=max_connections,
+            proxy=httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth) if proxy else None,
             network_backend=_Backend(PinnedResolver(resolver, pins), mark),
         )
 

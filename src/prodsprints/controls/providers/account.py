@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from prodsprints.controls.dns.resolver import Resolver
 from prodsprints.controls.integrations.last_good import LastGood
 from prodsprints.controls.providers.answers import Identity
 from prodsprints.controls.providers.aws import Aws
-from prodsprints.controls.providers.signing import Signer
+from prodsprints.controls.providers.errors import UnknownPlaceError
+from prodsprints.controls.providers.signing import Signer, is_loopback
 from prodsprints.guard import Answer, Clock, Guard, RateLimitError, Retry, retry_if_exception_type
 from prodsprints.guard.clock import SYSTEM
 
@@ -84,6 +86,24 @@ def opened(
         {sts.host: place.addresses} if place.addresses else {},
         trust=trust or httpx.create_ssl_context(),
         mark=say,
+        proxy=way_out(sts.host, urllib.request.getproxies()),
     )
     with httpx.Client(transport=transport, timeout=_ATTEMPT_SECONDS) as http:
         yield Account(Aws(http, signer, sts=sts, iam=iam), LastGood(home / "providers" / "aliases"), clock=clock)
+
+
+def way_out(host: str, proxies: Mapping[str, str]) -> httpx.Proxy | None:
+    """The proxy that this machine is configured with for HTTPS to `host`, as `urllib.request.getproxies` names them.
+
+    Raises UnknownPlaceError for what can be no proxy.
+    """
+    stated = proxies.get("https") or proxies.get("all")
+    if not stated or is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    try:
+        return httpx.Proxy(stated if "://" in stated else f"http://{stated}")
+    except (ValueError, httpx.InvalidURL):
+        raise UnknownPlaceError(
+            "The proxy for HTTPS is no address that we understand.",
+            next_step="Correct HTTPS_PROXY, such as http://proxy:3128, and start ProdSprints again.",
+        ) from None

@@ -114,10 +114,11 @@ def _acceptable(endpoint: str, suffix: str) -> bool:
         return False
     if parts.scheme == "https" and host.endswith(f".{suffix}"):
         return True
-    return parts.scheme in {"http", "https"} and _is_loopback(host)
+    return parts.scheme in {"http", "https"} and is_loopback(host)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -21,6 +21,8 @@ _PLACE = re.compile(f"{_OPEN}([a-z]+){_BETWEEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 _SPACES = str.maketrans(dict.fromkeys((_OPEN, _BETWEEN, _CLOSE), " "))  # as long as before: the places stay true
 _LITERAL = re.compile(r"([\\`*_{}\[\]<>()#+.!|~&-])")
 
+_MOST_FORMATTED = 250_000  # characters; hostile ones take 25 µs each
+
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b262d;--ground:#fff;--muted:#5a6872;--line:#d5dde2;
   --good:#1a6b3c;--bad:#a5304a;--wait:#7a5a00}
@@ -49,8 +51,6 @@ def html(document: ParsedDocument, risks: Iterable[Risk], assessment: Assessment
 
     Nothing in it is fetched or run: what HTML the text holds is shown as text, and the page's policy forbids the rest.
     """
-    from markdown_it import MarkdownIt
-
     counts = assessment.counts
     head = (
         f"{counts.mitigations} mitigations in {assessment.environment} on {assessment.now:%Y-%m-%d %H:%M} UTC: "
@@ -58,7 +58,7 @@ def html(document: ParsedDocument, risks: Iterable[Risk], assessment: Assessment
         f"{counts.failing} failing, {counts.contradicted} contradicted, {counts.invalid} invalid."
     )
     text = render(_clean(document), risks, assessment, noted=_held_place)
-    body = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").render(text)
+    body = _formatted(text) if len(text) <= _MOST_FORMATTED else f"<pre>{escape(text)}</pre>\n"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -66,6 +66,12 @@ def html(document: ParsedDocument, risks: Iterable[Risk], assessment: Assessment
         f"<title>Risk register, {escape(assessment.environment)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<header><p>{escape(head)}</p></header>\n<main>\n{_PLACE.sub(_shown, body)}</main>\n</body>\n</html>\n"
     )
+
+
+def _formatted(text: str) -> str:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").render(text)
 
 
 def _clean(document: ParsedDocument) -> ParsedDocument:
