@@ -23,7 +23,7 @@ kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three 
 	@PRODSPRINTS_KILL_ROUNDS=3 $(BIN)/python -m pytest tests/end_to_end/test_kills.py -rP
 
 drills-soak: $(VENV)/dev.stamp ## Every drill, ten rounds in a row, with the time that each took
-	@PRODSPRINTS_SOAK_ROUNDS=10 $(BIN)/python -m pytest tests/drills/test_soak.py -rP --timeout=900
+	@PRODSPRINTS_SOAK_ROUNDS=10 $(BIN)/python -m pytest tests/drills/test_soak.py -rP
 
 mutants: $(VENV)/dev.stamp ## Damage copies of every control, and see whether its drills notice
 	@$(BIN)/prodsprints drill mutate

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.support_register import answers as register_answers
 
 from prodsprints.cli.main import main
 
@@ -68,6 +69,7 @@ def repository(tmp_path: Path) -> Path:
     (top / "app").mkdir(parents=True)
     (top / "app" / "__init__.py").touch()
     (top / "app" / "main.py").write_text(APP)
+    (top / "RISKS.md").write_text("## R1: It rains\nLevel: low\nProbability: 1\nMitigation:\n- Done: roof\n")
     (top / "requirements.txt").write_text("fastapi==0.115.0\nuvicorn==0.34.0\n")
     for arguments in (
         ["init", "-q"],
@@ -128,6 +130,7 @@ class Double:
             return self.answers[method, path]
         release = f"/v1/releases/{RELEASE['id']}"
         known: dict[tuple[str, str], tuple[int, Any]] = {
+            **register_answers(),
             ("GET", "/v1/health"): (200, {"version": "0", "database": "up", "node": "up", "workers": 1}),
             ("GET", "/v1/environments"): (200, {"items": [ENVIRONMENT], "next": None}),
             ("GET", "/v1/releases"): (200, {"items": [{**RELEASE, "status": "running"}], "next": None}),
@@ -174,7 +177,7 @@ def platform(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
             path = self.path.partition("?")[0]
             double.asked.append((method, path, dict(self.headers), body))
             status, document = double.answer(method, path)
-            text = json.dumps(document).encode()
+            text = (document if isinstance(document, str) else json.dumps(document)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))

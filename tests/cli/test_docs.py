@@ -41,7 +41,7 @@ def test_a_command_in_the_documents_runs(
 ) -> None:
     if words[0] in SERVING:
         words = [words[0], "--help"]
-    assert type_(*(str(repository) if word == "~/app" else word for word in words)).code == 0
+    assert type_(*(word.replace("~/app", str(repository)) for word in words)).code == 0
 
 
 def test_the_reference_of_the_command_line_is_current() -> None:

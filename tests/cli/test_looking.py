@@ -113,7 +113,7 @@ def test_the_schema_of_the_configuration_is_json(type_: Callable[..., object]) -
 
 def test_the_register_counts_claims_and_proves_nothing(type_: Callable[..., object], tmp_path: Path) -> None:
     shown = type_("register").out
-    assert "Claimed 116 · Proven here 0 · Overdue review 1 (since 2024-02-01)" in shown
+    assert "Claimed 116 · Proven here 0 · Failing 0 · Overdue review 1 (since 2024-02-01)" in shown
     (line,) = type_("register", "--json").lines
     assert line["schema"] == 1
     assert len(line["risks"]) == 24

@@ -110,3 +110,10 @@ def test_an_experiment_of_another_row_is_refused() -> None:
 def test_an_experiment_that_contradicts_itself_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ExperimentError):
         replace(resets, **changes)
+
+
+def test_what_a_control_uses_is_bound_to_its_evidence_too(package: Path) -> None:
+    one = replace(resets, sources=("json",), uses=("some_control.inner",))
+    before = digest.control(ENTRY, one, {})
+    (package / "inner.py").write_text("X = 3\n")
+    assert digest.control(ENTRY, one, {}) != before

@@ -165,6 +165,19 @@ def test_a_run_of_a_dead_worker_ends_without_a_verdict(
     assert "died" in ended.reason
 
 
+def test_a_run_whose_end_could_not_be_written_does_not_block_its_node(
+    database: Database, tenant: UUID, node: Settings, worker: str, runner: Runner
+) -> None:
+    run = _ask(database, tenant)
+    with database.dispatch() as connection:
+        connection.execute(
+            "update drill_runs set status = 'running', worker = %s, node = %s where id = %s and status = 'queued'",
+            [worker, node.node, run.id],
+        )
+    assert _ended(database, tenant, run).outcome in {Outcome.NONE, Outcome.HELD}  # held if the runner was faster
+    assert _ended(database, tenant, _ask(database, tenant)).outcome is Outcome.HELD
+
+
 def test_a_worker_records_no_end_of_a_run_that_is_not_its_own(database: Database, tenant: UUID) -> None:
     run = _ask(database, tenant)
     assert not runs.finish(database, tenant, run.id, worker="somebody", outcome=Outcome.HELD, reason="r")

@@ -95,7 +95,7 @@ def test_what_cannot_be_meant_is_refused_and_leaves_nothing(
     ("row", "variant", "said"),
     [
         ("R001.1", "strom", "did you mean `storm`"),
-        ("R001.2", "storm", "has none yet|none yet"),
+        ("R001.2", "storm", "none yet"),
         ("S004.1", "x", "no row of R001"),
     ],
 )
@@ -124,8 +124,8 @@ def test_a_closing_that_was_written_by_sql_closes_nothing(database: Database, le
     incident = declare()
     with database.tenant(ledger.tenant_id) as connection:
         connection.execute(
-            "insert into incident_actions (id, incident_id, action, person, outcome, statement)"
-            " select gen_random_uuid(), incident_id, 'closed', person, 'Never happened.', statement from incident_actions"
+            "insert into incident_actions (id, incident_id, action, person, outcome, statement) select"
+            " gen_random_uuid(), incident_id, 'closed', person, 'Never happened.', statement from incident_actions"
         )
     assert incidents.get(database, ledger.tenant_id, incident.id).closing is None
 

@@ -18,10 +18,12 @@ TODAY = date(2026, 11, 23)
 NOT_MEASURED = {"satisfaction", "churn"}
 
 
-def release(
-    status: str = "released", *, kind: str = "release", back: int = 0, verdict: float | None = None
-) -> ReleaseFact:
-    return ReleaseFact(TODAY - timedelta(days=back), kind, status, verdict, None, 60.0)
+def release(status: str = "released", *, kind: str = "release", back: int = 0) -> ReleaseFact:
+    return ReleaseFact(TODAY - timedelta(days=back), kind, status, None, None, 60.0)
+
+
+endings = st.sampled_from(["released", "rolled_back", "failed", "aborted"])
+kinds = st.sampled_from(["release", "rollback"])
 
 
 def read(facts: Facts) -> dict[str, Reading]:
@@ -79,16 +81,7 @@ def test_a_finding_grows_older_by_the_day() -> None:
     assert reading.series[0].value is None
 
 
-@given(
-    st.lists(
-        st.builds(
-            release,
-            st.sampled_from(["released", "rolled_back", "failed", "aborted"]),
-            kind=st.sampled_from(["release", "rollback"]),
-            back=st.integers(0, 29),
-        )
-    )
-)
+@given(st.lists(st.builds(release, endings, kind=kinds, back=st.integers(0, 29))))
 def test_a_share_is_never_outside_its_scale(releases: list[ReleaseFact]) -> None:
     readings = read(Facts(releases))
     for id in ("deployment-success", "rollback-rate"):

@@ -6,7 +6,6 @@ import math
 import os
 import string
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ def test_an_age_that_is_no_number_of_days_is_refused(days: object) -> None:
 
 
 def test_evidence_is_good_for_a_week_unless_the_row_says_otherwise() -> None:
-    assert parsed(RISK).mitigations[0].max_age == timedelta(days=7)
+    assert parsed(RISK).mitigations[0].max_age_days == 7
 
 
 def paths(*shares: object, held_by: list[str] | None = None) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def own(postgres: EmbeddedPostgres, names: dict[str, str]) -> Iterator[Settings]
             "create role {owner} login createrole password 'geheim99'",
             "create role {login} login password 'geheim99'",
             # Roles are the server's, and these are there already: their creator may grant them.
-            "grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth to {owner} with admin option",
+            "grant prodsprints_tenant, prodsprints_dispatch, prodsprints_auth, prodsprints_sequencer to {owner}"
+            " with admin option",
             "create database {database} owner {owner}",
         ):
             connection.execute(statement.format(**names).encode())

@@ -225,4 +225,7 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/environments/{environment_id}/unlock", "/v1/releases", "/v1/releases/{release_id}",
         "/v1/releases/{release_id}/ticks", "/v1/releases/{release_id}/events", "/v1/releases/{release_id}/chart.svg",
         "/v1/releases/{release_id}/abort", "/v1/releases/{release_id}/promote", "/v1/login-links",
+        "/v1/drills", "/v1/drills/{row}/runs", "/v1/drill-runs", "/v1/drill-runs/{run_id}",
+        "/v1/drill-runs/{run_id}/chart.svg", "/v1/drill-runs/{run_id}/events", "/v1/journals/{sha256}",
+        "/v1/evidence", "/v1/evidence/keys", "/v1/evidence/verification", "/v1/evidence/export", "/v1/evidence/{index}",
     }  # fmt: skip

@@ -242,3 +242,26 @@ def test_what_a_statement_says_is_shown_as_text_and_never_as_markup(client: http
     entry = room.say(Statement(PredicateType.OPERATION, (Subject(hostile, "ab" * 32),), said))
     for path in ("/evidence", f"/evidence/{entry.index}"):
         assert "<script>alert" not in client.get(path).text
+
+
+@pytest.mark.parametrize("drill", [{}, {"peers": 1, "measured": 2}, {"peers": [{"class": "none such"}]}])
+def test_evidence_of_another_shape_than_drills_write_has_a_page_with_all_it_says(
+    client: httpx.Client, room: Drillroom, drill: dict[str, Any]
+) -> None:
+    said = {"result": "PASSED", "drill": {"tenant": str(room.tenant), "nonce": uuid4().hex, "odd": "word", **drill}}
+    entry = room.say(Statement(PredicateType.TEST_RESULT, (Subject(ROW, "ab" * 32),), said))
+    page = client.get(f"/evidence/{entry.index}")
+    assert page.status_code == 200
+    assert "odd word" in words(page)
+    assert client.get("/evidence").status_code == 200
+
+
+def test_without_its_keys_a_log_is_said_to_be_unreliable(
+    client: httpx.Client, room: Drillroom, settings: Settings, tenant: UUID
+) -> None:
+    room.ended()
+    (settings.home / "secrets" / "keys" / f"{tenant}.json").rename(settings.home / "secrets" / f"{tenant}.lost")
+    assert "has no keys for the log" in words(client.get("/evidence"))
+    assert client.get("/v1/evidence").json()["code"] == "ledger/key-lost"
+    refused = client.get("/drills")
+    assert refused.status_code == 200

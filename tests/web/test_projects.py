@@ -8,11 +8,13 @@ from uuid import UUID
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from prodsprints.controls.backups import soft_delete
 from prodsprints.store.database import Database
 from prodsprints.web import actions, tokens
 from prodsprints.web.identity import SESSION_COOKIE
+from web.support_browser import Window, log_in, no_fault_of
 from web.support_workshop import Day, Workshop
 
 
@@ -121,3 +123,30 @@ def test_another_site_cannot_have_a_project_deleted(browser: httpx.Client, serve
     answer = browser.post("/projects/shop/delete", headers={"Origin": "http://elsewhere.test"})
     assert answer.status_code == 403
     assert browser.get("/projects/shop").status_code == 200
+
+
+@pytest.mark.parametrize("window", [{"java_script_enabled": False}], indirect=True)
+def test_a_project_goes_and_comes_back_in_a_browser_without_a_script(
+    window: Window, served: UUID, database: Database, tenant: UUID
+) -> None:
+    log_in(window, database, tenant)
+    page = window.open("/projects/shop")
+    page.get_by_role("link", name="Delete shop").click()
+    page.screenshot(path="/tmp/delete.png")
+    page.get_by_role("button", name="Delete shop").click()
+    expect(page.get_by_role("heading", name="Deleted")).to_be_visible()
+    page.screenshot(path="/tmp/deleted.png")
+    page.get_by_role("button", name="Bring back shop").click()
+    expect(page.get_by_role("heading", name="shop", level=1)).to_be_visible()
+    page.screenshot(path="/tmp/back.png")
+
+
+def test_the_page_of_what_was_deleted_is_without_fault(
+    window: Window, served: UUID, database: Database, tenant: UUID
+) -> None:
+    log_in(window, database, tenant)
+    no_fault_of(window.open("/projects/shop/delete"))
+    window.page.get_by_role("button", name="Delete shop").click()
+    expect(window.page.get_by_role("heading", name="Deleted")).to_be_visible()
+    no_fault_of(window.page)
+    assert not window.complaints

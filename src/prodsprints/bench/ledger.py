@@ -17,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 
-from prodsprints.bench.clients import Clients, statement
+from prodsprints.bench.clients import Clients, Crowd, statement
 from prodsprints.bench.report import Figure, Progress, Result, interleave
 from prodsprints.bench.scratch import Scratch, scratch
 from prodsprints.ledger.bundle import export, verify_bundle
@@ -26,7 +26,7 @@ from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.witness import Witness
 
-_CLIENTS = 8
+_CLIENTS = Crowd(processes=2, threads=4)
 _ROUNDS = 5
 _ROUND_SECONDS = 3.0
 _IDLE_APPENDS = 100

@@ -32,6 +32,7 @@ _SECTIONS = {
         "drill": "Break one real thing on purpose; did its control hold?",
         "register": "The risks, claimed beside proven; import, export, gate.",
         "incident": "A risk that happened: declare it, link a drill, close it.",
+        "evidence": "Export what was signed, and verify it anywhere, offline.",
         "bench": "Run a benchmark beside its named peers.",
     },
     "Platform": {

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,10 @@ class Platform:
         """The answer to a GET below /v1 that is no JSON, as it came. Raises as `get` does."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._response("GET", path, params=given).text
+
+    def content(self, path: str, **parameters: str | Sequence[int]) -> bytes:
+        """The answer to a GET below /v1 as the bytes that came. Raises as `get` does."""
+        return self._response("GET", path, params=parameters).content
 
     def post(self, path: str, body: Json | None = None) -> Json:
         """The answer to a POST below /v1. Raises MissingTokenError, NothingRunsError, NotRunningError, ApiError."""

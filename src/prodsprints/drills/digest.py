@@ -23,7 +23,7 @@ def control(entry: str, experiment: Experiment[Any, Any], config: Mapping[str, A
 
     The sources stand by their module names, so that the same code has the same digest wherever it is installed.
     """
-    files = source_files(experiment.sources)
+    files = source_files(experiment.bound)
     bound = {
         "experiment": [entry, experiment_sha256(entry)],
         "sources": {name: _sha256(path) for name, path in sorted(files.items())},

@@ -84,12 +84,13 @@ class Experiment(Generic[P, S]):
     """One fault, and how the control and the bare peer stand it.
 
     `sources` are what the control is: dotted modules (a package stands for all of its modules), and files beside one,
-    as `package:schema.sql`. `stand` starts the peers with the fault device in front of them; `treatment` builds the
-    very object that the release's composition root wires, `placebo` the bare peer. `steady` must hold before `inject`
-    begins the fault. Under the fault come `probes`, in order, then `seen`: that the peer really was hit. In the placebo
-    arm the probe called `named` must break. `after` is looked at in the treatment arm once the fault is over.
-    `limit_seconds` bounds one arm, from its `stand` on; `scale` states what was scaled down ("waits are 1/50 of
-    production's").
+    as `package:schema.sql`. `uses` is further code that only the treatment executes, such as error types: evidence is
+    bound to it as well, but it is not what the row claims, so it is not damaged by mutation. `stand` starts the peers
+    with the fault device in front of them; `treatment` builds the very object that the release's composition root
+    wires, `placebo` the bare peer. `steady` must hold before `inject` begins the fault. Under the fault come `probes`,
+    in order, then `seen`: that the peer really was hit. In the placebo arm the probe called `named` must break. `after`
+    is looked at in the treatment arm once the fault is over. `limit_seconds` bounds one arm, from its `stand` on;
+    `scale` states what was scaled down ("waits are 1/50 of production's").
     """
 
     row: str
@@ -110,6 +111,7 @@ class Experiment(Generic[P, S]):
     after: tuple[Probe[P, S], ...] = ()
     limit_seconds: float = 20.0
     scale: str = ""
+    uses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for wrong, what in (
@@ -117,7 +119,7 @@ class Experiment(Generic[P, S]):
             (not _VARIANT.fullmatch(self.variant), f"the variant {self.variant!r} is not like this-one"),
             (not (self.title and self.fault), "it has no title, or no words for its fault"),
             (not self.sources, "it names no sources: nothing would be bound to its evidence"),
-            (not all(map(_SOURCE.fullmatch, self.sources)), "a source is neither package.module nor package:file.sql"),
+            (not all(map(_SOURCE.fullmatch, self.bound)), "a source is neither package.module nor package:file.sql"),
             (not self.peers, "it names no peer"),
             (
                 not self.steady,
@@ -131,6 +133,11 @@ class Experiment(Generic[P, S]):
                 raise ExperimentError(
                     f"The experiment {self.row} {self.variant} cannot be run: {what}.", next_step="Correct it there."
                 )
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """All code that evidence is bound to, besides the experiment itself."""
+        return (*self.sources, *self.uses)
 
     @property
     def looks(self) -> tuple[Probe[P, S], ...]:

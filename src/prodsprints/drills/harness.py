@@ -91,10 +91,10 @@ class _Playing:
         voice.enter("import")
         experiment = catalog.load(script.entry)
         # Both arms import the sources before anything is traced, so that they differ only by what they then call.
-        for source in experiment.sources:
+        for source in experiment.bound:
             importlib.import_module(source.partition(":")[0])
         if script.arm is Arm.TREATMENT:
-            files = digest.source_files(experiment.sources).values()
+            files = digest.source_files(experiment.bound).values()
             self._own_files = frozenset(str(path) for path in files)
         listening = _listening()
         stage = Stage(

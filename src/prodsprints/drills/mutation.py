@@ -101,9 +101,12 @@ class Report:
         ]
         if self.patch is not None:
             lines.append(f"  the author's patch: {self.patch.fate}, {self.patch.why}")
-        lines += [f"  {each.fate}: {each.what}\n    {each.why}" for each in self.survivors]
         lines += [
-            f"  not executed by any drill: {module}, {len(numbers)} lines: {_ranges(numbers)}"
+            f"  {each.fate}: {each.what}" + ("" if each.fate is Fate.SURVIVED else f"\n    {each.why}")
+            for each in self.survivors
+        ]
+        lines += [
+            f"  not executed by any drill: {module}, lines {_ranges(numbers)}"
             for module, numbers in self.uncovered.items()
         ]
         return "\n".join(lines)

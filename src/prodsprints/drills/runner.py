@@ -24,6 +24,7 @@ from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.clock import now
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
+from prodsprints.ledger.errors import NotSequencedError
 from prodsprints.ledger.log import Ledger
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 _SCHEDULE_SECONDS = 60.0
 _WRITE_SECONDS = 0.2
+_SEQUENCED_SECONDS = 30.0
 _SCHEDULER = "schedule"
 
 
@@ -95,8 +97,9 @@ class Runner:
         return runs.claim(self._db, worker=self._worker, node=self._settings.node)
 
     def _bury(self) -> None:
-        for dead, worker in runs.orphans(self._db):
-            why = "The worker that ran this drill died. Nothing can be said of the control; run it again."
+        # Called while this worker runs nothing: a run that still bears its name ended while the database was away.
+        for dead, worker in runs.orphans(self._db, idle=self._worker):
+            why = "The worker that ran this drill died, or lost the database. It has no verdict; run it again."
             if runs.finish(self._db, dead.tenant_id, dead.id, worker=worker, outcome=Outcome.NONE, reason=why):
                 _log.warning("drill run %s of the dead worker %s ends without a verdict", dead.id, worker)
 
@@ -183,7 +186,11 @@ class Runner:
                 result, placebo_journal=linked, placebo_of=placebo.evidence_index if placebo else None
             )
             ledger = Ledger(self._db, tenant_id, self._keyring)
-            index = ledger.wait(ledger.append(said), timeout_seconds=30).index
+            receipt = ledger.append(said)
+            try:
+                index = ledger.wait(receipt, timeout_seconds=_SEQUENCED_SECONDS).index
+            except NotSequencedError as error:  # stored for good; only its place in the log is not known yet
+                _log.warning("%s", error)
         runs.finish(
             self._db,
             tenant_id,

@@ -285,15 +285,17 @@ def claim(db: Database, *, worker: str, node: str) -> Claim | None:
 
 
 @patient
-def orphans(db: Database) -> list[tuple[Claim, str]]:
-    """The running runs of dead workers, each with its worker."""
+def orphans(db: Database, *, idle: str) -> list[tuple[Claim, str]]:
+    """The running runs of dead workers, and those of the worker `idle`, who runs none; each with its worker."""
     with db.dispatch() as connection:
         found = connection.execute(
             """
             select tenant_id, id, worker from drill_runs
             where status = 'running'
-              and not exists (select from workers w where w.id = drill_runs.worker and w.reaped_at is null)
-            """
+              and (worker = %s
+                   or not exists (select from workers w where w.id = drill_runs.worker and w.reaped_at is null))
+            """,
+            [idle],
         ).fetchall()
     return [(Claim(each["tenant_id"], each["id"]), each["worker"]) for each in found]
 

@@ -39,12 +39,12 @@ def executed(entry: str, experiment: Experiment[Any, Any]) -> Iterator[dict[str,
 def outside(entry: str, experiment: Experiment[Any, Any], treatment: Played, placebo: Played) -> tuple[str, ...]:
     """`file:line` of each line that only the treatment executed and that no digest of this drill covers.
 
-    Covered are the sources and the experiment's own module. Not counted are the engine of the drills, which is the
-    measuring instrument, and what an import executes (everything outside of functions): a lazy import in one arm is no
-    part of what the control does. Everything else counts, kernel and logging included: whatever only the control calls
-    can break it.
+    Covered are what the experiment declares and the experiment's own module. Not counted are the engine of the drills,
+    which is the measuring instrument, and what an import executes (everything outside of functions): a lazy import in
+    one arm is no part of what the control does. Everything else counts, kernel and logging included: whatever only the
+    control calls can break it.
     """
-    covered = {path.resolve() for path in digest.source_files((*experiment.sources, entry.partition(":")[0])).values()}
+    covered = {path.resolve() for path in digest.source_files((*experiment.bound, entry.partition(":")[0])).values()}
     found: list[str] = []
     for name, lines in sorted(treatment.lines.items()):
         path = Path(name).resolve()
@@ -80,7 +80,7 @@ def statement_lines(source: str) -> frozenset[int]:
 
 
 def _traced(entry: str, experiment: Experiment[Any, Any]) -> list[str]:
-    named = ("prodsprints", entry.partition(":")[0], *experiment.sources)
+    named = ("prodsprints", entry.partition(":")[0], *experiment.bound)
     tops = {name.partition(":")[0].partition(".")[0] for name in named}
     files = [digest.origin(top) for top in sorted(tops)]
     return [f"{path.parent}/*" if path.name == "__init__.py" else str(path) for path in files]

@@ -92,7 +92,7 @@ def _failed(treatment: Played, outside: tuple[str, ...]) -> Verdict | None:
         return Verdict(
             Outcome.FAILED,
             f"Only the treatment executes {outside[0]}{more}, outside of the declared sources: the evidence would stay"
-            " valid although that code changes. Add its module to the experiment's sources.",
+            " valid although that code changes. Add its module to the experiment's sources, or to what it uses.",
         )
     return None
 

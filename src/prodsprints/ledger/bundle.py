@@ -24,7 +24,7 @@ from prodsprints.ledger.checkpoint import Checkpoint
 from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.errors import BundleError, EnvelopeError, SignatureError
 from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine
-from prodsprints.ledger.keys import Keys
+from prodsprints.ledger.keys import Key, Keys
 
 if TYPE_CHECKING:
     from prodsprints.ledger.log import Ledger
@@ -60,7 +60,7 @@ def export(ledger: Ledger, *, indices: Iterable[int] | None = None) -> bytes:
 
 
 def verify_bundle(
-    bundle: bytes, *, keys: Keys | None, checkpoint: Checkpoint | None = None, processes: int | None = None
+    bundle: bytes, *, keys: Iterable[Key] | None, checkpoint: Checkpoint | None = None, processes: int | None = None
 ) -> Report:
     """Go through an exported log; offline. Pin what you know from elsewhere: the keys, and an older checkpoint.
 
@@ -75,16 +75,14 @@ def verify_bundle(
     if lines[-2:] != [_END, b""]:
         raise _refused("its end is missing: it was cut off")
     entries = [line.removesuffix(b",") for line in lines[:-2]]
-    keys = keys or head.keys
-    if keys.tenant_id != head.tenant_id:
-        raise _refused(f"it is of tenant {head.tenant_id}, and the keys are another tenant's")
+    trusted = head.keys if keys is None else Keys(head.tenant_id, tuple(keys))
     known = [("the bundle's checkpoint", one) for one in (head.checkpoint,) if one is not None]
     if checkpoint is not None:
         known.append(("the pinned checkpoint", checkpoint))
-    findings = list(_wrongly_signed((one for _, one in known), keys))
+    findings = list(_wrongly_signed((one for _, one in known), trusted))
     if head.whole:
-        return _walk(_examined(entries, keys, processes), known, findings)
-    return _prove(_examined(entries, keys, processes), head.checkpoint, checkpoint, findings)
+        return _walk(_examined(entries, trusted, processes), known, findings)
+    return _prove(_examined(entries, trusted, processes), head.checkpoint, checkpoint, findings)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -65,6 +66,14 @@ class Checkpoint:
             raise _refused()
         return Checkpoint(tenant_id, int(found["size"]), root, at, note)
 
+    @staticmethod
+    def newest(text: str) -> Checkpoint:
+        """The one with most entries among the notes in `text`, such as a witness's file. Raises BundleError."""
+        found = max(read_notes(text)[0], key=lambda one: one.size, default=None)
+        if found is None:
+            raise _refused()
+        return found
+
     def verify(self, keys: Keys) -> None:
         """Raises SignatureError unless a key that may speak for the log at this size signed the note."""
         if self.tenant_id != keys.tenant_id:
@@ -88,6 +97,17 @@ class Checkpoint:
                     )
                 return
         raise SignatureError(f"The checkpoint at {self.size} is signed by a foreign key.", kind="key")
+
+
+def read_notes(text: str) -> tuple[list[Checkpoint], str]:
+    """Every whole note in `text`, in its order, and what is left behind the last one; anything else is passed over."""
+    found: list[Checkpoint] = []
+    end = 0
+    for match in _NOTE.finditer(text):
+        end = match.end()
+        with suppress(BundleError):
+            found.append(Checkpoint.parse(match.group()))
+    return found, text[end:]
 
 
 def microseconds(at: datetime) -> int:

@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -23,6 +24,7 @@ from prodsprints.ledger.statement import PredicateType, Statement
 PUBLIC_BYTES = 32
 _ID_DIGITS = 32
 _MAX_INDEX = 2**62
+_MAX_FILE_BYTES = 1_048_576
 
 
 class Role(StrEnum):
@@ -112,6 +114,9 @@ class Keys:
     tenant_id: UUID
     keys: tuple[Key, ...]
 
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.keys)
+
     @staticmethod
     def from_json(tenant_id: UUID, items: Iterable[Any]) -> Keys:
         """Read public keys as `evidence keys` shows them. Raises BundleError."""
@@ -167,6 +172,31 @@ class Keys:
     @cached_property
     def _by_id(self) -> dict[str, Key]:
         return {key.id: key for key in self.keys}
+
+
+def read_keys(text: bytes) -> tuple[Key, ...]:
+    """The keys that `prodsprints evidence keys --json`, the API or an export gave. Raises BundleError."""
+    if len(text) > _MAX_FILE_BYTES:
+        raise _no_key()
+    try:
+        documents = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        documents = [_parsed(text)]
+    except RecursionError:
+        raise _no_key() from None
+    match documents:
+        case [{"keys": list(items)}]:
+            documents = items
+    if not documents:
+        raise _no_key()
+    return tuple(Key.from_json(document) for document in documents)
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _no_key() from None
 
 
 def key_id(public: bytes) -> str:

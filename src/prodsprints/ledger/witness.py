@@ -10,12 +10,13 @@ from pathlib import Path
 from uuid import UUID
 
 from prodsprints.kernel.settings import Settings
-from prodsprints.ledger.checkpoint import MAX_NOTE_BYTES, Checkpoint
+from prodsprints.ledger.checkpoint import MAX_NOTE_BYTES, Checkpoint, read_notes
 from prodsprints.ledger.errors import BundleError, LedgerTamperedError, WitnessError
 from prodsprints.ledger.git import WitnessRepository
 
-_BETWEEN = "\n\n"  # notes have one empty line inside them, and two line ends behind them
 _TAIL_BYTES = 3 * MAX_NOTE_BYTES
+_CHUNK_CHARACTERS = 1_048_576
+_END = b"\n\n"  # of a note and the empty line behind it
 _SUFFIX = ".log"
 
 
@@ -53,17 +54,14 @@ class Witness:
         return max((one for one in found if one is not None), key=lambda one: one.size, default=None)
 
     def all(self, tenant_id: UUID) -> Iterator[Checkpoint]:
-        """Every checkpoint that was recorded, oldest first."""
+        """Every checkpoint that was recorded in the file, oldest first."""
         try:
             with self._file(tenant_id).open(encoding="utf-8", errors="replace") as stream:
-                lines: list[str] = []
-                for line in stream:
-                    lines.append(line[:MAX_NOTE_BYTES])
-                    if line == "\n" and len(lines) > 1 and lines[-2].startswith("— "):
-                        checkpoint = _parsed("".join(lines[:-1]).lstrip("\n"))
-                        lines.clear()
-                        if checkpoint is not None:
-                            yield checkpoint
+                rest = ""
+                while chunk := stream.read(_CHUNK_CHARACTERS):
+                    found, rest = read_notes(rest + chunk)
+                    yield from found
+                    rest = rest[-MAX_NOTE_BYTES:]
         except FileNotFoundError:
             return
         except OSError as error:
@@ -111,8 +109,8 @@ def _name(tenant_id: UUID) -> str:
 def _append(descriptor: int, path: Path, note: str) -> None:
     # What a killed process wrote in part is closed off first, so that it cannot spoil the note behind it.
     size = os.fstat(descriptor).st_size
-    torn = size > 0 and os.pread(descriptor, 2, max(0, size - 2)) != b"\n\n"
-    content = ((_BETWEEN if torn else "") + note + "\n").encode()
+    torn = size > 0 and os.pread(descriptor, 2, max(0, size - 2)) != _END
+    content = (_END if torn else b"") + note.encode() + b"\n"
     written = os.write(descriptor, content)
     if written != len(content):
         raise OSError(28, "No space left on device", str(path))
@@ -128,14 +126,8 @@ def _last(path: Path) -> Checkpoint | None:
         return None
     except OSError as error:
         raise _unusable(path, error) from None
-    end = tail.rfind(_BETWEEN)
-    while end > 0:
-        begin = tail.rfind("urn:prodsprints:log:", 0, tail.rfind("\n— ", 0, end))
-        found = _parsed(tail[begin : end + 1]) if begin >= 0 else None
-        if found is not None:
-            return found
-        end = tail.rfind(_BETWEEN, 0, end)
-    return None
+    found, _ = read_notes(tail)
+    return found[-1] if found else None
 
 
 def _parsed(note: str | None) -> Checkpoint | None:

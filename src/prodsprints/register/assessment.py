@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from operator import is_
 
@@ -120,12 +121,12 @@ class Ongoing:
         self._heard: tuple[Standing, Digests, LogState] | None = None
         self._inputs: dict[str, tuple[RowStanding, Mapping[str, str], tuple[Incident, ...]]] = {}
         self._last: Assessment | None = None
-        self._until = datetime.max.replace(tzinfo=UTC)
+        self._until = math.inf
 
     def assess(self, standing: Standing, digests: Digests, now: datetime, log: Log) -> Assessment:
         """The assessment of `now`, which never goes back from one call to the next."""
         heard = (standing, digests, log.state)
-        if self._last and self._heard and all(map(is_, heard, self._heard)) and now < self._until:
+        if self._last and self._heard and all(map(is_, heard, self._heard)) and now.timestamp() < self._until:
             self._last = replace(self._last, now=now, log=log)
             return self._last
         before = self._last if self._heard and self._heard[2] is log.state else None
@@ -134,7 +135,7 @@ class Ongoing:
             accepted = standing.acceptances.get((self.environment, risk.id))
             risks[risk.id] = _risk_standing(risk, rows, accepted, now, before)
         self._heard = heard
-        self._until = min(_changes(rows, risks, now), default=datetime.max.replace(tzinfo=UTC))
+        self._until = min(_changes(rows, risks, now.timestamp()), default=math.inf)
         self._last = self._added_up(standing, rows, risks, now, log)
         return self._last
 
@@ -146,14 +147,14 @@ class Ongoing:
             return {
                 row.id: RowStatus(row.id, self.environment, Status.INVALID, why) for row in self.register.mitigations
             }
-        incidents = _by_risk(standing.contradicting(self.environment))
+        incidents, at = _by_risk(standing.contradicting(self.environment)), now.timestamp()
         rows = {}
         for risk in self.register.risks:
             happened = incidents.get(risk.id, ())
             for row in risk.mitigations:
                 inputs = (standing.row(self.environment, row.id), digests.get(row.id, _NO_DRILLS), happened)
                 known = before.rows[row.id] if before else None
-                is_known = known is not None and (known.until is None or now < known.until)
+                is_known = known is not None and (known.until_at is None or at < known.until_at)
                 if known is None or not is_known or not _same(inputs, self._inputs[row.id]):
                     known = status_of(row, inputs[0], happened, inputs[1], self.environment, now)
                     self._inputs[row.id] = inputs
@@ -224,11 +225,11 @@ def _place(status: Status) -> int:
     return status.place
 
 
-def _changes(rows: Mapping[str, RowStatus], risks: Mapping[str, RiskStanding], now: datetime) -> Iterator[datetime]:
+def _changes(rows: Mapping[str, RowStatus], risks: Mapping[str, RiskStanding], now: float) -> Iterator[float]:
     """The moments still to come at which time alone changes something."""
     for row in rows.values():
-        if row.until is not None and row.until > now:
-            yield row.until
+        if row.until_at is not None and row.until_at > now:
+            yield row.until_at
     for risk in risks.values():
         if risk.is_accepted and risk.acceptance is not None:
-            yield datetime.fromtimestamp(risk.acceptance.word.expires_at, UTC)
+            yield risk.acceptance.word.expires_at

@@ -6,8 +6,9 @@ The annotations are the schema of that file: `register.load` has pydantic hold a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
@@ -123,18 +124,13 @@ class Mitigation:
     drills: Annotated[tuple[DottedName, ...], Field(max_length=20)] = ()
     max_age_days: Days = 7
 
-    @property
-    def max_age(self) -> timedelta:
-        """For how long evidence speaks for this row."""
-        return timedelta(days=self.max_age_days)
-
-    @property
+    @cached_property
     def missing(self) -> tuple[Part, ...]:
         """What its kind needs and the row does not name. A person's signature stands in the ledger, never in a file."""
         named = {Part.CONTROL: self.control is not None, Part.DRILL: bool(self.drills)}
         return tuple(part for part in NEEDS[self.kind] if not named.get(part, False))
 
-    @property
+    @cached_property
     def missing_software(self) -> tuple[Part, ...]:
         """The control or the drill that it needs and does not name."""
         return tuple(part for part in self.missing if part is not Part.ATTESTATION)

@@ -35,9 +35,10 @@ def residual(risk: Risk, effectiveness: Mapping[str, float]) -> Exposure:
     A failure path keeps its share of the events but for what the rows on it hold back, each a part of what the others
     let through. A risk without declared paths has one, which nothing holds.
     """
-    before = inherent(risk)
-    left = math.fsum(path.share * _let_through(risk, path, effectiveness) for path in risk.paths or _UNPROTECTED)
-    if left >= 1:  # nothing is held: the very same figures, not the same but for the last digit
+    before, paths = inherent(risk), risk.paths or _UNPROTECTED
+    let_through = math.fsum(path.share * _let_through(risk, path, effectiveness) for path in paths)
+    left = let_through / math.fsum(path.share for path in paths)  # which is 1 but for rounding
+    if left >= 1:
         return before
     events = before.events_per_year * left
     chance = -math.expm1(-events)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from prodsprints.register.drilled import Drilled, Mark
 from prodsprints.register.effectiveness import effectiveness
@@ -37,32 +38,49 @@ class Status(StrEnum):
         return self in (Status.PROVEN, Status.ATTESTED)
 
 
+_DAY_SECONDS = 86_400
+_PEERS = {"service": "the real service", "engine": "the real program", "double": "a double"}
+_UNDRILLED = Drilled()
 _PLACES = {status: place for place, status in enumerate(Status)}
 
 
 @dataclass(frozen=True)
 class RowStatus:
-    """The status of `row` in `environment`, why, and since when; `evidence` is the index of what it rests on.
+    """The status of `row` in `environment`, and why; `evidence` is the index of what it rests on.
 
-    `drilled_at` is when its drills were last held, by the oldest of several variants; `until` is when time alone would
-    change the status.
+    Its moments are kept as seconds since 1970: there are as many of them as rows, and few are ever looked at.
     """
 
     row: str
     environment: str
     status: Status
     reason: str
-    since: datetime | None = None
     evidence: int | None = None
     peer_class: str = ""
     effectiveness: float = 0.0
-    drilled_at: datetime | None = None
-    until: datetime | None = None
     attestation_expired: bool = False
+    since_at: float | None = None
+    held_at: float | None = None
+    until_at: float | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """When the evidence was made that it rests on."""
+        return _moment(self.since_at)
+
+    @property
+    def drilled_at(self) -> datetime | None:
+        """When its drills were last held, by the oldest of several variants."""
+        return _moment(self.held_at)
+
+    @property
+    def until(self) -> datetime | None:
+        """When time alone would change the status."""
+        return _moment(self.until_at)
 
     def age_seconds(self, now: datetime) -> float | None:
         """How old the evidence is that the row was last held; None if it never was."""
-        return None if self.drilled_at is None else max(0.0, (now - self.drilled_at).total_seconds())
+        return None if self.held_at is None else max(0.0, now.timestamp() - self.held_at)
 
 
 @dataclass(frozen=True)
@@ -105,67 +123,72 @@ def status_of(
     checkpoint's, so that a clock that goes backwards makes nothing fresh.
     """
     at = now.timestamp()
-    parts = [
-        *_contradictions(mitigation, incidents),
-        *(_drill_parts(mitigation, standing, digests, at) if mitigation.kind is not Kind.ATTESTATION else ()),
-        *(_signature_parts(standing.attestation, at) if mitigation.kind is not Kind.CONTROL else ()),
-    ]
-    worst = min(parts, key=lambda part: part.status.place)
-    drills = [drilled for variant, drilled in standing.variants.items() if variant in digests]
-    held = [drilled.held for drilled in drills if drilled.held]
-    is_proven = worst.status is Status.PROVEN
+    parts = _contradictions(mitigation, incidents)
+    if mitigation.kind is not Kind.ATTESTATION:
+        parts += _drill_parts(mitigation, standing, digests, at)
+    if mitigation.kind is not Kind.CONTROL:
+        parts.append(_signature_part(standing.attestation, at))
+    worst = min(parts, key=_place)
+    held = [one for variant in digests if (one := standing.variants.get(variant)) and one.held]
     return RowStatus(
         row=mitigation.id,
         environment=environment,
         status=worst.status,
         reason=worst.reason,
-        since=_moment(worst.mark.at) if worst.mark else None,
         evidence=worst.mark.index if worst.mark else None,
-        peer_class=max((drilled.peer_class for drilled in drills if drilled.held), key=PEER_CLASSES.index, default=""),
-        effectiveness=_credited(standing, digests) if is_proven else 0.0,
-        drilled_at=_moment(min(mark.at for mark in held)) if held else None,
-        until=_moment(min(part.until for part in parts if part.until)) if any(part.until for part in parts) else None,
+        peer_class=max((one.peer_class for one in held), key=PEER_CLASSES.index, default=""),
+        effectiveness=_credited(standing, digests) if worst.status is Status.PROVEN else 0.0,
         attestation_expired=standing.attestation is not None and standing.attestation.expires_at <= at,
+        since_at=worst.mark.at if worst.mark else None,
+        held_at=min((one.held.at for one in held if one.held), default=None),
+        until_at=min((part.until for part in parts if part.until is not None), default=None),
     )
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """The status of one of the things that a row rests on, and until when it lasts by itself."""
 
     status: Status
     reason: str
     mark: Mark | None = None
-    until: float = 0.0
+    until: float | None = None
 
 
-def _contradictions(mitigation: Mitigation, incidents: Iterable[Incident]) -> Iterator[_Part]:
-    for incident in incidents:
-        if incident.contradicts and incident.concerns(mitigation.id):
-            reason = (
-                f"Incident {incident.id} happened; it stands until an experiment that was changed, is linked to it and "
-                "reproduces it is held."
-            )
-            yield _Part(Status.CONTRADICTED, reason, incident.declared)
+def _place(part: _Part) -> int:
+    return _PLACES[part.status]
+
+
+def _contradictions(mitigation: Mitigation, incidents: Iterable[Incident]) -> list[_Part]:
+    return [
+        _Part(
+            Status.CONTRADICTED,
+            f"Incident {incident.id} happened; it stands until an experiment that was changed, is linked to it and "
+            "reproduces it is held.",
+            incident.declared,
+        )
+        for incident in incidents
+        if incident.contradicts and incident.concerns(mitigation.id)
+    ]
 
 
 def _drill_parts(
     mitigation: Mitigation, standing: RowStanding, digests: Mapping[str, str], now: float
 ) -> Iterator[_Part]:
-    yield from _retired_parts(standing, digests)
+    if standing.variants.keys() - digests.keys():
+        yield from _retired_parts(standing, digests)
     if mitigation.missing_software:
         lacking = " and ".join(f"no {part}" for part in mitigation.missing_software)
         yield _Part(Status.UNPROVEN, f"It has {lacking} yet.")
     elif not digests:
         yield _Part(Status.UNPROVEN, "Its drills cannot be imported here.")
     for variant, digest in digests.items():
-        drilled = standing.variants.get(variant, Drilled())
-        yield _variant_part(variant, drilled, digest, mitigation.max_age.total_seconds(), now)
+        drilled = standing.variants.get(variant, _UNDRILLED)
+        yield _variant_part(variant, drilled, digest, mitigation.max_age_days, now)
 
 
 def _retired_parts(standing: RowStanding, digests: Mapping[str, str]) -> Iterator[_Part]:
     # A drill that failed does not go away by being taken off the list: the drills that are on it have to pass as often.
-    present = [standing.variants.get(variant, Drilled()) for variant in digests]
+    present = [standing.variants.get(variant, _UNDRILLED) for variant in digests]
     for variant, drilled in standing.variants.items():
         if variant in digests or not drilled.is_failing or drilled.failed is None:
             continue
@@ -173,7 +196,7 @@ def _retired_parts(standing: RowStanding, digests: Mapping[str, str]) -> Iterato
             yield _Part(Status.FAILING, f"{variant} failed, and is no longer drilled.", drilled.failed)
 
 
-def _variant_part(variant: str, drilled: Drilled, digest: str, max_age: float, now: float) -> _Part:
+def _variant_part(variant: str, drilled: Drilled, digest: str, max_age_days: int, now: float) -> _Part:
     if drilled.invalid is not None:
         return _Part(Status.INVALID, f"{variant}: {drilled.why_invalid}", drilled.invalid)
     if drilled.is_failing:
@@ -183,24 +206,19 @@ def _variant_part(variant: str, drilled: Drilled, digest: str, max_age: float, n
         return _Part(Status.UNPROVEN, f"{variant} has not been drilled here.")
     if drilled.digest != digest:
         return _Part(Status.STALE, f"{variant}: the control was changed since it was drilled.", drilled.held)
-    until = drilled.held.at + max_age
+    until = drilled.held.at + max_age_days * _DAY_SECONDS
     if now >= until:
-        return _Part(
-            Status.STALE, f"{variant}: it was last held more than {max_age / 86_400:g} days ago.", drilled.held
-        )
-    words = {"service": "the real service", "engine": "the real program", "double": "a double"}[drilled.peer_class]
-    return _Part(Status.PROVEN, f"{variant} held, against {words}.", drilled.held, until)
+        return _Part(Status.STALE, f"{variant}: it was last held {max_age_days} days ago, or before.", drilled.held)
+    return _Part(Status.PROVEN, f"{variant} held, against {_PEERS[drilled.peer_class]}.", drilled.held, until)
 
 
-def _signature_parts(signed: Attestation | None, now: float) -> Iterator[_Part]:
+def _signature_part(signed: Attestation | None, now: float) -> _Part:
     if signed is None:
-        yield _Part(Status.UNPROVEN, "Nobody has signed for it here.")
-        return
+        return _Part(Status.UNPROVEN, "Nobody has signed for it here.")
     mark = Mark(signed.index, signed.at)
     if now >= signed.expires_at:
-        yield _Part(Status.STALE, "What was signed for it has expired.", mark)
-    else:
-        yield _Part(Status.ATTESTED, "A person signed for it.", mark, signed.expires_at)
+        return _Part(Status.STALE, "What was signed for it has expired.", mark)
+    return _Part(Status.ATTESTED, "A person signed for it.", mark, signed.expires_at)
 
 
 def _credited(standing: RowStanding, digests: Mapping[str, str]) -> float:
@@ -211,5 +229,5 @@ def _credited(standing: RowStanding, digests: Mapping[str, str]) -> float:
     return effectiveness(sum(tally.passes for tally in tallies), sum(tally.counted_failures for tally in tallies))
 
 
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
+def _moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)

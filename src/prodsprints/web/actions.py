@@ -1,4 +1,7 @@
-"""What a caller may do to projects and releases: the one set of functions behind the API and the page's buttons."""
+"""What a caller may do to projects, releases and drills: one function for each, behind the API and the page's buttons.
+
+What changes something is noted in the audit log before it is done.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,7 @@ def begin_release(
         raise UsageError(
             f"{path[:200]!r} is no absolute path.", next_step="Give the repository's full path on this machine."
         )
+    _note(here, caller, "release", f"release {id}")
     release = requests.request_release(
         here.db,
         caller.tenant_id,
@@ -65,6 +69,7 @@ def begin_release(
 def abort(here: Site, caller: Caller, release_id: UUID) -> Release:
     """Ask a release to stop and go back. Raises ReleaseEndedError when it is over."""
     found = release(here, caller, release_id)
+    _note(here, caller, "abort", f"release {release_id}")
     if not records.request_abort(here.db, caller.tenant_id, release_id):
         raise _ended(found)
     _log.info("%s asked release %s to stop", caller.actor, release_id)
@@ -74,6 +79,7 @@ def abort(here: Site, caller: Caller, release_id: UUID) -> Release:
 def promote(here: Site, caller: Caller, release_id: UUID) -> Release:
     """Ask a canary to go to 100 % without its verdict. Raises ReleaseEndedError when it is over."""
     found = release(here, caller, release_id)
+    _note(here, caller, "promote", f"release {release_id}")
     if not records.request_promote(here.db, caller.tenant_id, release_id):
         raise _ended(found)
     _log.info("%s promoted release %s by hand", caller.actor, release_id)
@@ -83,6 +89,7 @@ def promote(here: Site, caller: Caller, release_id: UUID) -> Release:
 def roll_back(here: Site, caller: Caller, environment_id: UUID, *, id: UUID) -> Release:
     """Queue a rollback of an environment to the version that was kept before."""
     found = environment(here, caller, environment_id)
+    _note(here, caller, "roll back", f"environment {environment_id}")
     rollback = requests.request_rollback(here.db, actor=caller.actor, environment=found, id=id)
     _log.info("%s asked for rollback %s of environment %s", caller.actor, rollback.id, environment_id)
     return rollback
@@ -90,13 +97,16 @@ def roll_back(here: Site, caller: Caller, environment_id: UUID, *, id: UUID) -> 
 
 def unlock(here: Site, caller: Caller, environment_id: UUID, *, force: bool) -> Lease | None:
     """Take an environment's lock away; None when nobody held it."""
-    broken = requests.unlock(here.db, environment(here, caller, environment_id), force=force)
+    found = environment(here, caller, environment_id)
+    _note(here, caller, "unlock by force" if force else "unlock", f"environment {environment_id}")
+    broken = requests.unlock(here.db, found, force=force)
     _log.info("%s unlocked environment %s (force: %s)", caller.actor, environment_id, force)
     return broken
 
 
 def delete_project(here: Site, caller: Caller, name: str) -> DeletedProject:
     """Delete a project, softly. Raises NoSuchProjectError, ReleaseUnderWayError."""
+    _note(here, caller, "delete", f"project {name}")
     deleted = SoftDelete(here.db).delete(caller.tenant_id, name, actor=caller.actor)
     _log.info("%s deleted project %s", caller.actor, name)
     return deleted
@@ -104,6 +114,7 @@ def delete_project(here: Site, caller: Caller, name: str) -> DeletedProject:
 
 def undelete_project(here: Site, caller: Caller, name: str) -> list[Release]:
     """Bring a deleted project back; the releases by which it serves again. Raises NoSuchProjectError."""
+    _note(here, caller, "undelete", f"project {name}")
     begun = SoftDelete(here.db).undelete(caller.tenant_id, name, actor=caller.actor)
     _log.info("%s brought project %s back", caller.actor, name)
     return [release(here, caller, id) for id in begun]
@@ -111,6 +122,9 @@ def undelete_project(here: Site, caller: Caller, name: str) -> list[Release]:
 
 def break_it(here: Site, caller: Caller, row: str, *, variant: str | None, environment: str, id: UUID) -> DrillRun:
     """Queue a drill of `row`. Raises UnknownRiskError, NoDrillError, DrillRefusedError, TooManyDrillsError."""
+    known = runs.run(here.db, caller.tenant_id, id)
+    if known is not None:
+        return known  # the same click
     drill = _drill(here, caller, row, variant)
     experiment = drill.experiment
     placebo = runs.newest_placebo(here.db, caller.tenant_id, row=row, variant=experiment.variant, digest=drill.digest)
@@ -118,11 +132,12 @@ def break_it(here: Site, caller: Caller, row: str, *, variant: str | None, envir
     if refused is not None:
         raise DrillRefusedError(refused.why, next_step=refused.next_step)
     waiting = [run for run in runs.runs(here.db, caller.tenant_id, limit=_LOOKED_AT) if run.status == "queued"]
-    if len(waiting) >= _MOST_WAITING and not any(run.id == id for run in waiting):
+    if len(waiting) >= _MOST_WAITING:
         raise TooManyDrillsError(
             f"{len(waiting)} drills wait already, and they are run one at a time.",
             next_step="Wait for some of them to end: /drills shows them.",
         )
+    _note(here, caller, "drill", f"{row} {experiment.variant} in {environment}")
     run = runs.request_run(
         here.db,
         caller.tenant_id,
@@ -186,6 +201,10 @@ def _drill(here: Site, caller: Caller, row: str, variant: str | None) -> Drill:
             next_step="/drills lists what can be broken; `prodsprints drill new` begins another one.",
         )
     return here.catalog.find(row, variant)
+
+
+def _note(here: Site, caller: Caller, action: str, subject: str) -> None:
+    here.audit(caller.tenant_id).record(caller.actor, action, subject)
 
 
 def _ended(release: Release) -> ReleaseEndedError:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from prodsprints.controls.privileges.audit_log import AuditLog
 from prodsprints.drills.catalog import Catalog
 from prodsprints.kernel.settings import Settings
 from prodsprints.ledger.keyring import Keyring
@@ -92,6 +93,10 @@ class Site:
     def ledger(self, tenant_id: UUID) -> Ledger:
         """The log of one tenant."""
         return Ledger(self.db, tenant_id, self.keyring)
+
+    def audit(self, tenant_id: UUID) -> AuditLog:
+        """That tenant's audit log: what is privileged is written there before it is done."""
+        return AuditLog(self.db, self.ledger(tenant_id), keyring=self.keyring, witness=self.witness)
 
     def assessment(self, tenant_id: UUID, environment: str) -> Assessment:
         """The tenant's register as its log proves it in `environment`, now."""

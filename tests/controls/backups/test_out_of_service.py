@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import subprocess
 import urllib.error
@@ -55,10 +54,11 @@ def repository(tmp_path: Path) -> Path:
 
 
 def answers(port: int) -> bool:
-    with contextlib.suppress(urllib.error.URLError, ConnectionError):
+    try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
-            return response.read() == b"hello"
-    return False
+            return bool(response.read() == b"hello")
+    except (urllib.error.URLError, ConnectionError):
+        return False
 
 
 def test_a_deleted_projects_address_falls_silent_and_answers_again_on_the_same_port(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -11,11 +12,17 @@ import pytest
 
 from prodsprints.controls.backups.errors import NoSuchProjectError, ProjectDeletedError, ReleaseUnderWayError
 from prodsprints.controls.backups.soft_delete import SoftDelete
+from prodsprints.drills import engine, mutation
+from prodsprints.drills.catalog import Catalog
+from prodsprints.drills.mutation import Fate
+from prodsprints.drills.verdict import Outcome
+from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, progress, records, requests
 from prodsprints.release.records import Environment, Release
 from prodsprints.release.verdict import Tick
 from prodsprints.store import leases
 from prodsprints.store.database import Database
+from prodsprints.store.embedded import EmbeddedPostgres
 
 TABLES = ("projects", "environments", "releases", "release_steps", "release_events", "release_ticks")
 
@@ -244,3 +251,31 @@ def test_what_was_undeleted_meanwhile_is_not_taken_out_of_service(
     assert records.to_withdraw(database, tenant, shop.id) is None
     records.set_withdrawn(database, shop)
     assert not control.delete(tenant, "shop", actor="ada").withdrawn
+
+
+ENTRY = "prodsprints.controls.backups.drills:project_deleted"
+
+
+def test_the_drill_holds_and_its_placebo_breaks(settings: Settings, postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    result = engine.run(
+        ENTRY,
+        settings=settings,
+        on_event=lambda _: None,
+        directory=tmp_path,
+        tenant=UUID(int=0),
+        environment="demo",
+        admin=postgres.admin_address(),
+    )
+    assert result.outcome is Outcome.HELD, result.reason
+    assert result.measured["data_lost"] == 0
+    assert result.placebo is not None
+    assert result.placebo.measured["data_lost"] > 0
+
+
+def test_an_undelete_that_forgets_what_was_served_is_caught_by_the_drill(
+    settings: Settings, postgres: EmbeddedPostgres
+) -> None:
+    drill = Catalog.of({"O005.4": (ENTRY,)}).drills("O005.4")
+    report = mutation.mutate("O005.4", drill, settings=settings, admin=postgres.admin_address(), most=0)
+    assert report.patch is not None
+    assert report.patch.fate is Fate.CAUGHT, report.patch.why

@@ -17,7 +17,11 @@ _env = click.option(
 
 @click.group("incident")
 def command() -> None:
-    """A risk that happened. It contradicts what was proven, until a changed drill that reproduces it is held."""
+    """A risk that happened. It contradicts what was proven, until a changed drill that reproduces it is held.
+
+    \b
+    Example: prodsprints incident list
+    """
 
 
 @command.command("declare")

@@ -218,9 +218,7 @@ def _read(file: Path) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", next_step="Give a Markdown file.") from None
     if len(raw) > MAX_BYTES:
-        raise UsageError(
-            f"{file} is larger than {MAX_BYTES:,} bytes.", next_step="Give a document, without images."
-        )
+        raise UsageError(f"{file} is larger than {MAX_BYTES:,} bytes.", next_step="Give a document, without images.")
     return decoded(raw)
 
 

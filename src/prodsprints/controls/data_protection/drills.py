@@ -223,12 +223,12 @@ def _is_let_in(_: Stage, ground: Ground, subject: Subject) -> Observation:
 
 def _finds_leaks(_: Stage, ground: Ground, subject: Subject) -> Observation:
     with _connected(ground.address) as connection:
-        for statement, place, gap in _LEAKS:
+        for statement, place, gap in LEAKS:
             with connection.transaction(force_rollback=True):
                 connection.execute(statement)
                 if not any(one.place == place and gap in one.gap for one in subject.gaps(connection) or ()):
                     return broke(f"Not found: {statement}.")
-    return held(f"Each of {len(_LEAKS)} ways to make it leak was found.")
+    return held(f"Each of {len(LEAKS)} ways to make it leak was found.")
 
 
 def _is_not_served(_: Stage, ground: Ground, subject: Subject) -> Observation:
@@ -279,7 +279,7 @@ _REVISIONS = tuple(
     for path in sorted((Path(migrate.__file__).parent / "migrations" / "versions").glob("*.sql"))
 )
 
-_LEAKS: tuple[tuple[LiteralString, str, str], ...] = (
+LEAKS: tuple[tuple[LiteralString, str, str], ...] = (
     ("alter table releases disable row level security", "releases", "is not enabled"),
     ("alter table releases no force row level security", "releases", "is not forced"),
     ("create policy more on releases to prodsprints_tenant using (true)", "releases", "policy more shows"),

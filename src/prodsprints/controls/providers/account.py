@@ -101,9 +101,12 @@ def way_out(host: str, proxies: Mapping[str, str]) -> httpx.Proxy | None:
     if not stated or is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     try:
-        return httpx.Proxy(stated if "://" in stated else f"http://{stated}")
+        proxy = httpx.Proxy(stated if "://" in stated else f"http://{stated}")
     except (ValueError, httpx.InvalidURL):
+        proxy = None
+    if proxy is None or not proxy.url.host:
         raise UnknownPlaceError(
             "The proxy for HTTPS is no address that we understand.",
             next_step="Correct HTTPS_PROXY, such as http://proxy:3128, and start ProdSprints again.",
-        ) from None
+        )
+    return proxy

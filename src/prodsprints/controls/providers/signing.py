@@ -24,16 +24,12 @@ _CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 
 @dataclass(frozen=True)
 class Service:
-    """One API of AWS in one place: its address, and the region that its signatures name."""
+    """One API of AWS in one place: its address, the host's name in it, and the region that its signatures name."""
 
     name: str
     url: str
+    host: str
     region: str
-
-    @property
-    def host(self) -> str:
-        """The name (or address) in its address."""
-        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True)
@@ -60,16 +56,15 @@ class Signer:
             raise UnknownPlaceError(
                 f"AWS has no region {region!r}.", next_step="Correct `region`; eu-central-1 is the name of one."
             )
-        signs_as = found.get("credentialScope", {}).get("region", region)
-        if endpoint is None:
-            return Service(name, f"https://{found['hostname']}/", signs_as)
-        if not _acceptable(endpoint, found["dnsSuffix"]):
+        if endpoint is not None and not _acceptable(endpoint, found["dnsSuffix"]):
             raise UnknownPlaceError(
                 f"{endpoint} is no address that requests signed with your credentials may go to.",
                 why="This file is in the repository, and whoever answers there could claim to be any account.",
                 next_step=f"Name an https:// address below {found['dnsSuffix']}, or a stand-in on this machine.",
             )
-        return Service(name, endpoint.rstrip("/") + "/", signs_as)
+        url = f"https://{found['hostname']}/" if endpoint is None else endpoint.rstrip("/") + "/"
+        signs_as = found.get("credentialScope", {}).get("region", region)
+        return Service(name, url, urlsplit(url).hostname or "", signs_as)
 
     def signed(self, service: Service, body: str) -> SignedRequest:
         """A POST of `body`, signed at this moment. Raises NoCredentialsError."""

@@ -61,7 +61,11 @@ def get_verification(here: Here, caller: Reading) -> evidence_values.Verificatio
     )
 
 
-@router.get("/export", response_class=Response, responses=READS | {200: {"content": {"application/json": {}}}})
+@router.get(
+    "/export",
+    response_class=Response,
+    responses=READS | {200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
 def export_evidence(
     here: Here,
     caller: Reading,

@@ -13,8 +13,14 @@ from starlette.responses import Response
 from prodsprints.drills import runs
 from prodsprints.drills.experiment import Peer, PeerClass
 from prodsprints.drills.runs import DrillRun
-from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.ledger import people
+from prodsprints.ledger.errors import (
+    KeyExposedError,
+    KeyFileError,
+    KeyLostError,
+    LedgerTamperedError,
+    SignatureError,
+)
 from prodsprints.ledger.log import Entry
 from prodsprints.ledger.statement import PredicateType
 from prodsprints.web import entries
@@ -29,6 +35,7 @@ from prodsprints.web.site import Site
 router = APIRouter()
 
 _LOOKED_AT = 200
+_UNRELIABLE = (LedgerTamperedError, SignatureError, KeyLostError, KeyExposedError, KeyFileError)
 _SHOWN_APART = frozenset({"peers", "configuration", "passedTests", "failedTests", "measured", "scale", "environment"})
 
 
@@ -57,7 +64,7 @@ def evidence(
         keys = len(ledger.keys.keys)
         checkpoint = ledger.checkpoint()
         found = entries.lines(ledger, before=before, row=row.strip(), environment=environment.strip())
-    except ProdSprintsError as error:
+    except _UNRELIABLE as error:
         trouble = error
     chosen = {name: value for name, value in (("row", row), ("environment", environment)) if value}
     return page(
@@ -98,18 +105,19 @@ def statement(index: Annotated[int, Path(ge=0, le=2**62)], here: Here, caller: R
     key = ledger.keys.find(entry.envelope.key_id)
     proof = inclusion(ledger.inclusion(index))
     named = people.names(here.db, caller.tenant_id, _persons(entry))
+    drill = _drill(here, caller, entry) if entry.statement.type is PredicateType.TEST_RESULT else None
     return page(
         "statement.html",
         caller=caller,
         section="evidence",
         line=Line.of(entry),
-        said=entries.facts(entry, named, besides=_SHOWN_APART),
+        said=entries.facts(entry, named, besides=_SHOWN_APART if drill else ()),
         key=key,
         signature=entry.envelope.signature.hex(),
         proof=proof,
         statement_text=json.dumps(json.loads(entry.envelope.payload), indent=2, ensure_ascii=False),
         envelope_text=json.dumps(json.loads(entry.envelope.to_bytes()), indent=2),
-        drill=_drill(here, caller, entry) if entry.statement.type is PredicateType.TEST_RESULT else None,
+        drill=drill,
     )
 
 
@@ -127,24 +135,28 @@ class Drilled:
     figures: list[tuple[str, str]]
 
 
-def _drill(here: Site, caller: Caller, entry: Entry) -> Drilled:
+def _drill(here: Site, caller: Caller, entry: Entry) -> Drilled | None:
+    """What it leads to; None for one that was not written as drills write theirs, whose facts are all there is."""
     predicate, said = entry.statement.predicate, said_of(entry)
+    try:
+        peers = tuple(Peer(str(one["name"]), str(one["version"]), PeerClass(one["class"])) for one in said["peers"])
+        journals = tuple(_journal(here, caller, one) for one in predicate["configuration"])
+        passed, failed = (tuple(map(str, predicate[name])) for name in ("passedTests", "failedTests"))
+        measured = figures(said["measured"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
     of_row = runs.runs(here.db, caller.tenant_id, row=str(said.get("row", "")), limit=_LOOKED_AT)
     placebo_of = said.get("placebo_of")
     return Drilled(
         run=next((run for run in of_row if run.evidence_index == entry.index), None),
-        peers=tuple(_peer(peer) for peer in said.get("peers", ())),
-        journals=tuple(_journal(here, caller, one) for one in predicate.get("configuration", ())),
-        passed=tuple(map(str, predicate.get("passedTests", ()))),
-        failed=tuple(map(str, predicate.get("failedTests", ()))),
+        peers=peers,
+        journals=journals,
+        passed=passed,
+        failed=failed,
         scale=str(said.get("scale", "")),
         placebo_of=placebo_of if isinstance(placebo_of, int) else None,
-        figures=figures(said.get("measured", {})),
+        figures=measured,
     )
-
-
-def _peer(peer: dict[str, Any]) -> Peer:
-    return Peer(str(peer["name"]), str(peer["version"]), PeerClass(peer["class"]))
 
 
 def _journal(here: Site, caller: Caller, named: dict[str, Any]) -> NamedJournal:
