@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.support_register import answers as register_answers
 
+from cli.support_register import answers as register_answers
 from prodsprints.cli.main import main
 
 APP = """\

@@ -46,7 +46,7 @@ def test_a_document_is_sent_as_it_is_meant_and_its_warnings_are_shown(
     file = tmp_path / "RISKS.md"
     file.write_bytes("\ufeff# Risques élevés ✅\r\n".encode())
     typed = type_("register", "import", str(file))
-    assert "24 risks, 117 mitigations, of which 116 are claimed" in typed.out
+    assert "Risks: 24. Mitigations: 117, claimed to be implemented: 116, joined to our controls: 117." in typed.out
     assert "RISKS.md, line 7: claims nothing" in typed.err
     [(_, _, _, body)] = [asked for asked in platform.asked if asked[1] == "/v1/register/import"]
     assert body["markdown"].endswith("# Risques élevés ✅\r\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodsprints.register import kris
+from prodsprints.register.attestations import Attestation
 from prodsprints.register.kris import Facts, Reading, ReleaseFact, TrafficFact
+from prodsprints.register.summary import Review
 from prodsprints.release import records
 from prodsprints.store.database import Database
 
@@ -79,6 +81,21 @@ def test_a_finding_grows_older_by_the_day() -> None:
     assert (reading.value, reading.state) == (9.0, "warn")
     assert [point.value for point in reading.series[-3:]] == [7.0, 8.0, 9.0]
     assert reading.series[0].value is None
+
+
+def test_the_oldest_finding_is_a_review_that_did_not_happen_or_a_signature_that_nobody_renewed() -> None:
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def signed(row: str, *, made: int, ends: int, is_signed: bool = True) -> Attestation:
+        when = (at + timedelta(days=ends), at + timedelta(days=made))
+        return Attestation(uuid4(), "demo", row, "p", "x", *when, is_signed)
+
+    renewed = [signed("S001.5", made=-90, ends=-60), signed("S001.5", made=-30, ends=60)]
+    lapsed = signed("O001.5", made=-90, ends=-9)
+    forged = signed("O003.5", made=-90, ends=-80, is_signed=False)
+    assert kris.oldest_finding([], [*renewed, forged], at) is None
+    assert kris.oldest_finding([], [*renewed, lapsed], at) == date(2026, 11, 14)
+    assert kris.oldest_finding([Review("x", date(2024, 2, 1))], [lapsed], at) == date(2024, 2, 1)
 
 
 @given(st.lists(st.builds(release, endings, kind=kinds, back=st.integers(0, 29))))

@@ -215,7 +215,7 @@ def changed(old: str, new: str) -> Callable[[], ParsedDocument]:
         (lambda: parse("#\n" * 41_000), "more than 40000 lines"),
         (lambda: parse(b"x" * 3_000_000), "larger than 1,000,000 bytes"),
         (lambda: parse("€\n" * 30_000 + "€" * 7_000 + ("\n" + "€" * 7_000) * 49), "larger than 1,000,000 bytes"),
-        (lambda: parse("".join(f"# R{n}: x\nProbability: 1\nLevel: low\n" for n in range(10, 1020))), "than 1000 risks"),
+        (lambda: parse("".join(f"# R{n}: x\nProbability: 1\nLevel: low\n" for n in range(10, 1020))), "1000 risks"),
         (lambda: parse("#### R1: x\nProbability: 1\nLevel: low\n" + "- Done: x\n" * 201), "more than 200 mitigations"),
     ],
 )  # fmt: skip

@@ -80,7 +80,7 @@ def test_the_keyboard_breaks_a_row_and_an_open_page_follows_the_drill_to_its_end
     room.end(asked, Outcome.HELD, treatment, placebo, "The control held.")
     expect(page.locator("#head .state")).to_have_text("Held")
     expect(page.locator("#result .moved")).to_contain_text("Proven")
-    expect(page.get_by_role("link", name="Signed evidence, entry 1")).to_be_visible()
+    expect(page.get_by_role("link", name="Signed evidence, entry 2")).to_be_visible()
     expect(page.locator("body")).not_to_have_attribute("data-refresh", re.compile(".*"))
     assert not window.complaints
 

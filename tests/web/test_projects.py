@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -14,8 +15,14 @@ from prodsprints.controls.backups import soft_delete
 from prodsprints.store.database import Database
 from prodsprints.web import actions, tokens
 from prodsprints.web.identity import SESSION_COOKIE
-from web.support_browser import Window, log_in, no_fault_of
+from web.support_browser import IN_A_BROWSER, Window, log_in, no_fault_of
 from web.support_workshop import Day, Workshop
+
+
+def in_a_browser(test: Callable[..., None]) -> Callable[..., None]:
+    for mark in IN_A_BROWSER:
+        test = mark(test)
+    return test
 
 
 @pytest.fixture
@@ -125,6 +132,7 @@ def test_another_site_cannot_have_a_project_deleted(browser: httpx.Client, serve
     assert browser.get("/projects/shop").status_code == 200
 
 
+@in_a_browser
 @pytest.mark.parametrize("window", [{"java_script_enabled": False}], indirect=True)
 def test_a_project_goes_and_comes_back_in_a_browser_without_a_script(
     window: Window, served: UUID, database: Database, tenant: UUID
@@ -132,15 +140,13 @@ def test_a_project_goes_and_comes_back_in_a_browser_without_a_script(
     log_in(window, database, tenant)
     page = window.open("/projects/shop")
     page.get_by_role("link", name="Delete shop").click()
-    page.screenshot(path="/tmp/delete.png")
     page.get_by_role("button", name="Delete shop").click()
     expect(page.get_by_role("heading", name="Deleted")).to_be_visible()
-    page.screenshot(path="/tmp/deleted.png")
     page.get_by_role("button", name="Bring back shop").click()
     expect(page.get_by_role("heading", name="shop", level=1)).to_be_visible()
-    page.screenshot(path="/tmp/back.png")
 
 
+@in_a_browser
 def test_the_page_of_what_was_deleted_is_without_fault(
     window: Window, served: UUID, database: Database, tenant: UUID
 ) -> None:

@@ -33,8 +33,7 @@ def follow(platform: Platform, run: Json, out: Output) -> int:
     try:
         for event in platform.follow(f"/drill-runs/{run['id']}/events"):
             out.line("event", {"run": run["id"], **event})
-            line = _line(event)
-            if line is not None:
+            if (line := _line(event)) is not None:
                 out.progress.print(line)
     except KeyboardInterrupt:
         out.note(f"\nNo longer following. The drill goes on: {platform.address}/drill-runs/{run['id']}")
@@ -43,6 +42,13 @@ def follow(platform: Platform, run: Json, out: Output) -> int:
     out.line("drill-run", ended)
     out.say(ending(ended))
     return int(ExitCode.DONE if ended["outcome"] == "held" else ExitCode.FAILED)
+
+
+def lines(platform: Platform, run: Json) -> Iterator[Text]:
+    """What happens in both arms, as it happens, until the run has ended."""
+    for event in platform.follow(f"/drill-runs/{run['id']}/events"):
+        if (line := _line(event)) is not None:
+            yield line
 
 
 def ending(run: Json) -> RenderableType:

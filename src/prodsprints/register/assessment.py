@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from operator import is_
 
 from prodsprints.register import residual
@@ -41,18 +43,22 @@ class Log:
 
 @dataclass(frozen=True)
 class RiskStanding:
-    """One risk today: its rating without any control, with the proven ones, and as its plan could leave it.
+    """One risk today: its rating without any control, and with those that are proven.
 
     `status` is the worst of its rows'. `acceptance` is the last one, expired or reopened or not: `is_accepted` says.
     """
 
-    risk: str
+    risk: Risk
     inherent: Exposure
     residual: Exposure
-    target: Exposure | None
     status: Status
     acceptance: Accepted | None
     is_accepted: bool
+
+    @property
+    def target(self) -> Exposure | None:
+        """As its plan could leave it; None if no row is planned to hold a path."""
+        return residual.target(self.risk)
 
     @property
     def treatment(self) -> str:
@@ -66,8 +72,30 @@ class RiskStanding:
 
 
 @dataclass(frozen=True)
+class Endings:
+    """When each good row of `rows` ends by itself; sorted when somebody asks first, since most never do."""
+
+    rows: Mapping[str, RowStatus]
+
+    def before(self, moment: float) -> Sequence[RowStatus]:
+        """Those that end before `moment`, in order."""
+        return self._sorted[: bisect_left(self._sorted, moment, key=_end)]
+
+    @cached_property
+    def _sorted(self) -> list[RowStatus]:
+        return sorted((row for row in self.rows.values() if row.status.is_good and row.until_at is not None), key=_end)
+
+
+def _end(row: RowStatus) -> float:
+    return row.until_at or math.inf
+
+
+@dataclass(frozen=True)
 class Assessment:
-    """The whole register in `environment` at `now`; `standing` is what the log says, of every environment."""
+    """The whole register in `environment` at `now`; `critical` counts only what belongs to risks of that level.
+
+    `standing` is what the log says, of every environment.
+    """
 
     register: Register
     environment: str
@@ -75,10 +103,14 @@ class Assessment:
     rows: Mapping[str, RowStatus]
     risks: Mapping[str, RiskStanding]
     counts: Counts
-    critical_rows: int
-    critical_unproven: int
+    critical: Counts
     log: Log
     standing: Standing
+    endings: Endings
+
+    def ending(self, before: datetime) -> Sequence[RowStatus]:
+        """The rows that are good now and by themselves will not be any more `before` then; the first to end first."""
+        return self.endings.before(before.timestamp())
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -98,11 +130,10 @@ class Assessment:
     @property
     def closing_line(self) -> str:
         """The last line of the document: true, or a count of what keeps it from being true."""
-        if not self.critical_rows:
+        rows, good = self.critical.mitigations, self.critical.proven + self.critical.attested
+        if not rows:
             return "No risk of this register is critical."
-        if not self.critical_unproven:
-            return "ALL CRITICAL RISKS MITIGATED"
-        return f"{self.critical_unproven} of {self.critical_rows} critical rows unproven"
+        return "ALL CRITICAL RISKS MITIGATED" if good == rows else f"{rows - good} of {rows} critical rows unproven"
 
 
 def assess(
@@ -169,7 +200,7 @@ class Ongoing:
         now: datetime,
         log: Log,
     ) -> Assessment:
-        critical = [row for risk in self.register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
+        critical = [risk for risk in self.register.risks if risk.level is Level.CRITICAL]
         return Assessment(
             register=self.register,
             environment=self.environment,
@@ -177,10 +208,10 @@ class Ongoing:
             rows=rows,
             risks=risks,
             counts=Counts.of(len(risks), (row.status for row in rows.values())),
-            critical_rows=len(critical),
-            critical_unproven=sum(not rows[row.id].status.is_good for row in critical),
+            critical=Counts.of(len(critical), (rows[row.id].status for risk in critical for row in risk.mitigations)),
             log=log,
             standing=standing,
+            endings=Endings(rows),
         )
 
 
@@ -208,13 +239,11 @@ def _risk_standing(
         is_same = known.acceptance is accepted and known.is_accepted is is_accepted
         if is_same and all(rows[row.id] is before.rows[row.id] for row in risk.mitigations):
             return known
-    inherent = residual.inherent(risk)
     credited = {row.id: rows[row.id].effectiveness for row in risk.mitigations}
     return RiskStanding(
-        risk=risk.id,
-        inherent=inherent,
+        risk=risk,
+        inherent=residual.inherent(risk),
         residual=residual.residual(risk, credited),
-        target=residual.target(risk),
         status=min((rows[row.id].status for row in risk.mitigations), key=_place, default=Status.UNPROVEN),
         acceptance=accepted,
         is_accepted=is_accepted,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from prodsprints.store.database import Database
 
 _MOST_TENANTS = 64
 _MOST_ENVIRONMENTS = 8
-_DIGESTS_EVERY_SECONDS = 2.0
+_DIGESTS_EVERY_SECONDS = 5.0
 
 
 class Assessor:
@@ -73,6 +75,20 @@ class Assessor:
             return known
 
 
+@contextmanager
+def _settling(is_first: bool) -> Iterator[None]:
+    """What a first look makes of a long log stays; or Python would search all of it for garbage, again and again."""
+    if not is_first:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
 class _Tenant:
     def __init__(self, hearing: Hearing) -> None:
         self.hearing = hearing
@@ -87,7 +103,7 @@ class _Tenant:
             return self.hearing.standing
 
     def assess(self, register: Register, catalog: Catalog, environment: str) -> Assessment:
-        with self._lock:
+        with self._lock, _settling(self._digested is None):
             self.hearing.refresh()
             self._digest(register, catalog)
             ongoing = self._ongoing.pop(environment, None)

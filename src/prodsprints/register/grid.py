@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -54,21 +55,21 @@ def grid(risks: Iterable[Risk], assessment: Assessment | None = None) -> Grid:
 
     Without an `assessment` no control is credited, and every risk lies where its document puts it.
     """
-    here: dict[tuple[Level, Probability], list[Risk]] = {}
-    moved: dict[tuple[Level, Probability], list[Risk]] = {}
+    here: defaultdict[tuple[Level, Probability], list[Risk]] = defaultdict(list)
+    moved: defaultdict[tuple[Level, Probability], list[Risk]] = defaultdict(list)
     for risk in risks:
         today = assessment.risks[risk.id].residual.probability if assessment else risk.probability
-        here.setdefault((risk.level, today), []).append(risk)
-        if today != risk.probability:
-            moved.setdefault((risk.level, risk.probability), []).append(risk)
+        here[risk.level, today].append(risk)
+        if today is not risk.probability:
+            moved[risk.level, risk.probability].append(risk)
     return tuple(
         tuple(
             Cell(
                 level,
                 probability,
                 rate(level, probability),
-                tuple(here.get((level, probability), ())),
-                tuple(moved.get((level, probability), ())),
+                tuple(here[level, probability]),
+                tuple(moved[level, probability]),
             )
             for probability in Probability
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from prodsprints.register.attestations import Attestation
+from prodsprints.register.summary import Review
 from prodsprints.store.database import Database, patient
 
 State = Literal["ok", "warn", "breach", "no-data"]
@@ -154,13 +156,20 @@ def readings(facts: Facts, today: date, *, days: int = WINDOW_DAYS) -> tuple[Rea
     return tuple(_with_findings(reading, facts.oldest_finding, today) for reading in found)
 
 
+def oldest_finding(overdue: Iterable[Review], attestations: Iterable[Attestation], at: datetime) -> date | None:
+    """Since when the oldest open finding is open: a review that did not happen, or a signature that nobody renewed."""
+    newest: dict[tuple[str, str], Attestation] = {}
+    for one in attestations:
+        known = newest.get((one.environment, one.row))
+        if one.is_signed and (known is None or one.created_at > known.created_at):
+            newest[one.environment, one.row] = one
+    expired = [one.expires_at.astimezone(UTC).date() for one in newest.values() if one.expires_at <= at]
+    return min([*(review.due for review in overdue), *expired], default=None)
+
+
 @patient
 def facts(db: Database, tenant_id: UUID, today: date, *, oldest_finding: date | None, days: int = WINDOW_DAYS) -> Facts:
-    """What our own tables say of the last `days`; `oldest_finding` is since when the oldest open one is open.
-
-    A finding is an overdue review or an attestation that expired: the register knows them, and None means that there is
-    none.
-    """
+    """What our own tables say of the last `days`; `oldest_finding` is what the function of that name says."""
     since = today - timedelta(days=days - 1)
     with db.tenant(tenant_id) as connection:
         releases = connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from functools import cached_property
 
 from prodsprints.kernel.validation import nearest
 from prodsprints.register.errors import UnknownRiskError
-from prodsprints.register.model import Document, Mitigation, Risk
+from prodsprints.register.model import Claim, Document, Mitigation, Risk
 from prodsprints.register.status import Counts
 from prodsprints.register.summary import Review, Summary, summarise
 
@@ -49,7 +50,11 @@ class Register:
 
     def summary(self, today: date, counts: Counts | None = None, overdue: Collection[Review] | None = None) -> Summary:
         """The figures of the first line on `today`, with the `counts` of an assessment and the reviews `overdue`."""
-        return summarise(self.risks, self.document, today=today, counts=counts, overdue=overdue)
+        return summarise(len(self.risks), self._claims, self.document, today=today, counts=counts, overdue=overdue)
+
+    @cached_property
+    def _claims(self) -> Counter[Claim]:
+        return Counter(mitigation.claim for mitigation in self.mitigations)
 
     @cached_property
     def _by_id(self) -> dict[str, Risk]:

@@ -35,7 +35,7 @@ class Status(StrEnum):
     @property
     def is_good(self) -> bool:
         """Proven, or a person signed for it and the signature has not expired."""
-        return self in (Status.PROVEN, Status.ATTESTED)
+        return self is Status.PROVEN or self is Status.ATTESTED
 
 
 _DAY_SECONDS = 86_400

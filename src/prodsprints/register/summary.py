@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from prodsprints.register.model import Claim, Document, Risk
+from prodsprints.register.model import Claim, Document
 from prodsprints.register.status import Counts, Status
 
 
@@ -48,29 +48,27 @@ class Summary:
 
 
 def summarise(
-    risks: Iterable[Risk],
+    risks: int,
+    claims: Counter[Claim],
     document: Document,
     *,
     today: date,
     counts: Counts | None = None,
     overdue: Collection[Review] | None = None,
 ) -> Summary:
-    """Count `risks` as of `today`; without `counts` of an assessment every row is unproven.
+    """The figures of so many `risks` with these `claims`, on `today`; without an assessment's `counts` all is unproven.
 
     `overdue` are the reviews that did not happen; those that only the document itself knows of, if it is left out: one
     is overdue from the day after it was due.
     """
-    risks = list(risks)
-    mitigations = [mitigation for risk in risks for mitigation in risk.mitigations]
-    claims = Counter(mitigation.claim for mitigation in mitigations)
     if overdue is None:
         overdue = (Review("the risk document", document.next_review),) if document.next_review < today else ()
     return Summary(
-        risks=len(risks),
-        mitigations=len(mitigations),
+        risks=risks,
+        mitigations=claims.total(),
         claimed=claims[Claim.IMPLEMENTED],
         ongoing=claims[Claim.ONGOING],
         planned=claims[Claim.PLANNED],
-        counts=counts or Counts.of(len(risks), [Status.UNPROVEN] * len(mitigations)),
+        counts=counts or Counts.of(risks, [Status.UNPROVEN] * claims.total()),
         overdue=tuple(overdue),
     )

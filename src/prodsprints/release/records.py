@@ -22,7 +22,10 @@ ENDED: frozenset[str] = frozenset({"released", "rolled_back", "refused", "failed
 
 @dataclass(frozen=True)
 class Environment:
-    """Where releases of one project hold: `key` is its name on the node, `port` the address it answers on there."""
+    """Where releases of one project hold: `key` is its name on the node, `port` the address it answers on there.
+
+    `withdrawn`: the current release does not serve, since its project was deleted; the next one kept here does.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -32,6 +35,7 @@ class Environment:
     node: str
     current_release_id: UUID | None
     port: int | None
+    withdrawn: bool = False
 
     @property
     def key(self) -> str:
@@ -80,7 +84,8 @@ class Release:
 
 
 _ENVIRONMENT = """
-select e.tenant_id, e.id, p.name as project, p.repository, e.name, e.node, e.current_release_id, e.port
+select e.tenant_id, e.id, p.name as project, p.repository, e.name, e.node, e.current_release_id, e.port,
+       e.withdrawn_at is not null and e.current_release_id is not null as withdrawn
 from environments e join projects p on p.id = e.project_id
 """
 
@@ -154,7 +159,7 @@ def to_withdraw(db: Database, tenant_id: UUID, environment_id: UUID) -> Environm
 
 @patient
 def set_withdrawn(db: Database, environment: Environment) -> None:
-    """Record that nothing of a deleted project runs in this environment; no longer true once it is undeleted."""
+    """Record that nothing of a deleted project runs in this environment; not if it was undeleted meanwhile."""
     with db.tenant(environment.tenant_id) as connection:
         connection.execute("select show_deleted()")
         connection.execute(
@@ -313,7 +318,8 @@ def finish(
         )
         if serves and ended.rowcount:
             connection.execute(
-                "update environments set current_release_id = %s, port = coalesce(%s, port) where id = %s",
+                "update environments set current_release_id = %s, port = coalesce(%s, port), withdrawn_at = null"
+                " where id = %s",
                 [release.id, port, release.environment_id],
             )
 

@@ -117,7 +117,8 @@ def facts(entry: Entry, people: Mapping[str, str], *, besides: Collection[str] =
 
     What is shown in another way is left out, `besides` names it.
     """
-    found = [(f"subject {subject.name}", f"sha256:{subject.sha256}") for subject in entry.statement.subjects]
+    digest = "control digest of" if entry.statement.type is PredicateType.TEST_RESULT else "subject"
+    found = [(f"{digest} {subject.name}", f"sha256:{subject.sha256}") for subject in entry.statement.subjects]
     for path, value in _flat("", entry.statement.predicate):
         name = path.removeprefix("drill.")
         if name.partition(".")[0] in besides:

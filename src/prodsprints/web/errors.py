@@ -114,6 +114,13 @@ class LogTooLongError(ProdSprintsError):
     http_status = 422
 
 
+class SaidBeforeError(ProdSprintsError):
+    """What a person said was written down before, by a request that did not come to its end."""
+
+    code = "web/said-before"
+    http_status = 409
+
+
 class IdempotencyInFlightError(ProdSprintsError):
     """The first request with this Idempotency-Key is still being answered."""
 

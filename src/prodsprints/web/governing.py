@@ -12,9 +12,8 @@ from uuid import UUID
 import psycopg
 
 from prodsprints import incidents
-from prodsprints.controls.privileges.audit_log import AuditLog
+from prodsprints.drills import policy
 from prodsprints.incidents import Incident
-from prodsprints.kernel import clock
 from prodsprints.register import acceptances, attestations, contacts, documents, escalation, reviews
 from prodsprints.register.acceptances import Acceptance
 from prodsprints.register.attestations import Attestation
@@ -23,6 +22,7 @@ from prodsprints.register.documents import Imported
 from prodsprints.register.escalation import Report
 from prodsprints.register.model import Cadence
 from prodsprints.register.reviews import Recorded
+from prodsprints.store import workers
 from prodsprints.web import drill_list, registers
 from prodsprints.web.errors import SaidBeforeError
 from prodsprints.web.identity import Caller
@@ -31,11 +31,12 @@ from prodsprints.web.site import Site
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.03
+_SETTLE_SECONDS = 1.0
 
 
 def import_document(here: Site, caller: Caller, markdown: str | bytes, *, id: UUID) -> Imported:
     """Make a risk document the tenant's register. Raises RegisterError, with lines."""
-    with _said_once(here, caller, id):
+    with _once(id):
         came = documents.import_document(
             here.db, here.ledger(caller.tenant_id), id=id, markdown=markdown, actor=caller.actor
         )
@@ -97,9 +98,7 @@ def declare_incident(
             here.db,
             here.ledger(caller.tenant_id),
             id=id,
-            known={
-                one.id: [row.id for row in one.mitigations] for one in here.register_of(caller.tenant_id).risks
-            },
+            known={one.id: [row.id for row in one.mitigations] for one in here.register_of(caller.tenant_id).risks},
             risk=risk,
             rows=rows,
             environment=environment,
@@ -113,7 +112,7 @@ def declare_incident(
 def link_incident(here: Site, caller: Caller, incident_id: UUID, *, row: str, variant: str, id: UUID) -> Incident:
     """Name the drill that reproduces an incident. Raises UnknownIncidentError, IncidentInputError."""
     known: dict[str, list[str]] = {}
-    for one in drill_list.offered(here, caller.tenant_id, registers.HERE):
+    for one in drill_list.offered(here, caller.tenant_id, min(policy.SCRATCH)):
         if one.drill is not None:
             known.setdefault(one.row, []).append(one.drill.experiment.variant)
     with _said_once(here, caller, id):
@@ -171,34 +170,34 @@ def advance_report(here: Site, caller: Caller, report_id: UUID, *, stage: str, n
 
 def set_contact(here: Site, caller: Caller, role: str, *, name: str, reach: str) -> Contact:
     """Set who is reached where. Raises UnknownRoleError, UsageError."""
-    _audit(here, caller, "set contact", role)
+    _note(here, caller, "set contact", role)
     return contacts.put(here.db, caller.tenant_id, role=role, name=name, reach=reach)
 
 
 def remove_contact(here: Site, caller: Caller, role: str) -> None:
     """Forget the contact of a role. Raises UnknownRoleError."""
-    _audit(here, caller, "remove contact", role)
+    _note(here, caller, "remove contact", role)
     contacts.remove(here.db, caller.tenant_id, role)
 
 
 def test_contact(here: Site, caller: Caller, role: str) -> StartedTest:
     """Begin a test of a contact. Raises UnknownRoleError, ContactTestError."""
-    _audit(here, caller, "test contact", role)
+    _note(here, caller, "test contact", role)
     return contacts.start_test(here.db, caller.tenant_id, role)
 
 
 def confirm_contact(here: Site, caller: Caller, role: str, code: str) -> Contact:
     """The contact read the code back. Raises UnknownRoleError, ContactTestError."""
-    _audit(here, caller, "confirm contact", role)
+    _note(here, caller, "confirm contact", role)
     return contacts.finish_test(here.db, caller.tenant_id, role, code)
 
 
 @contextmanager
 def _said_once(here: Site, caller: Caller, nonce: UUID) -> Iterator[None]:
-    """Then a moment is waited for the log to have it, so that whoever looks next sees it."""
+    """Afterwards a moment is waited for the log to have it, so that whoever looks next sees it."""
     with _once(nonce):
         yield
-    deadline = time.monotonic() + here.settle_seconds
+    deadline = time.monotonic() + (_SETTLE_SECONDS if workers.alive(here.db) else 0.0)
     while time.monotonic() < deadline and str(nonce) not in here.assessor.standing(caller.tenant_id).nonces:
         time.sleep(_LOOK_SECONDS)
 
@@ -210,14 +209,13 @@ def _once(id: UUID) -> Iterator[None]:
         yield
     except psycopg.errors.UniqueViolation:
         raise SaidBeforeError(
-            f"{id} was said before, and its request did not come to its end.",
-            why="What was written down then counts only if it is signed, too.",
-            next_step="Look whether it is there; if it is not signed, say it again as something new.",
+            "This was said before, and that request did not come to its end.",
+            why=f"Something is written down as {id}; it counts only if it is signed, too.",
+            next_step="Look whether it is there. If it is not, or not signed, say it again as something new.",
         ) from None
 
 
-def _audit(here: Site, caller: Caller, action: str, role: str) -> None:
-    """These leave no signed statement of their own, and emergency contacts are no small thing to change."""
-    log = AuditLog(here.db, here.ledger(caller.tenant_id), keyring=here.keyring, witness=here.witness)
-    log.record(caller.actor, action, f"contact {role[:40]}")
-    _log.info("%s: %s %s at %s", caller.actor, action, role[:40], clock.iso(clock.now()))
+def _note(here: Site, caller: Caller, action: str, role: str) -> None:
+    """Contacts leave no statement of their own in the log, and are no small thing to change."""
+    if role in contacts.ROLES:
+        here.audit(caller.tenant_id).record(caller.actor, action, f"contact {role}")

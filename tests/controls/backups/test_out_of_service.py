@@ -106,5 +106,6 @@ def test_a_deleted_projects_address_falls_silent_and_answers_again_on_the_same_p
         failed = platform.ended(queued)
     assert failed.status == "failed"
     assert f"port {port} is taken" in platform.log(failed)
+    assert platform.environment("shop").withdrawn
     assert platform.release(repository, project="shop").status == "released"
     assert answers(port)

@@ -279,3 +279,20 @@ def test_an_undelete_that_forgets_what_was_served_is_caught_by_the_drill(
     report = mutation.mutate("O005.4", drill, settings=settings, admin=postgres.admin_address(), most=0)
     assert report.patch is not None
     assert report.patch.fate is Fate.CAUGHT, report.patch.why
+
+
+def test_an_undeleted_environment_does_not_claim_to_serve_before_it_does(
+    database: Database, tenant: UUID, shop: Environment
+) -> None:
+    kept(database, shop)
+    control = SoftDelete(database)
+    control.delete(tenant, "shop", actor="ada")
+    records.set_withdrawn(database, shop)
+    [restoring] = control.undelete(tenant, "shop", actor="ada")
+    [back] = records.environments(database, tenant)
+    assert back.withdrawn
+    release = records.get(database, tenant, restoring)
+    assert release is not None
+    records.finish(database, release, status="released", reason="", figures={}, serves=True, fencing_token=None)
+    [back] = records.environments(database, tenant)
+    assert not back.withdrawn

@@ -74,7 +74,7 @@ def command(
     click.echo(heatmap.text(today, min(console.width, 120), colour=console.is_terminal))
     out.say(shown.answer["summary"]["text"])
     if shown.live:
-        out.say(f"{shown.answer['closing_line']} in {shown.answer['environment']}.")
+        out.say(f"{shown.answer['closing_line'].rstrip('.')} in {shown.answer['environment']}.")
     else:
         out.note(registers.CLAIMS_ONLY)
 
@@ -121,8 +121,8 @@ def import_(file: Path, platform: Platform, out: Output) -> None:
     if (more := len(came["warnings"]) - _SHOWN_WARNINGS) > 0:
         out.note(f"… and {more} more; --json has them all.")
     out.say(
-        f"{came['risks']} risks, {came['mitigations']} mitigations, of which {came['claimed']} are claimed to be "
-        f"implemented. {came['joined']} say what ours do and were joined to our controls."
+        f"Risks: {came['risks']}. Mitigations: {came['mitigations']}, claimed to be implemented: {came['claimed']}, "
+        f"joined to our controls: {came['joined']}."
     )
     out.say("Nothing is proven by a claim: `prodsprints register` shows how things stand.")
 

@@ -50,7 +50,7 @@ def _print(out: Output, address: str, health: dict[str, Any], environments: list
         return
     serving = Table("environment", "serves", "address", box=None, header_style="dim", padding=(0, 2, 0, 0))
     for entry in environments:
-        serves = Text(entry["current_label"] or "–", style="bold")
+        serves = Text("–" if entry.get("withdrawn") else entry["current_label"] or "–", style="bold")
         serving.add_row(f"{entry['project']}/{entry['name']}", serves, entry["address"] or "–")
     out.say()
     out.say(serving)

@@ -17,8 +17,9 @@ from prodsprints.cli.commands import audit
 from prodsprints.cli.errors import StoryError
 from prodsprints.cli.output import Output
 from prodsprints.cli.platform import Platform
+from prodsprints.cli.tour import breaking
+from prodsprints.cli.tour.breaking import Drills
 from prodsprints.cli.tour.traffic import Traffic
-from prodsprints.kernel import clock
 from prodsprints.kernel.settings import Settings
 
 Json = dict[str, Any]
@@ -39,6 +40,11 @@ class Ending:
     requests: int = 0
     failed_requests: int = 0
     canary_errors: int = 0
+    drills: Drills = field(default_factory=Drills)
+    register: dict[str, int] = field(default_factory=dict)
+
+
+_STATUSES = ("proven", "attested", "unproven", "stale", "failing", "contradicted", "invalid")
 
 
 def play(settings: Settings, out: Output, *, again: bool) -> Ending | None:
@@ -57,6 +63,7 @@ def play(settings: Settings, out: Output, *, again: bool) -> Ending | None:
         teller.say_next()
         return None
     ending = teller.tell()
+    teller.break_things(ending, wait_for_all=again)
     teller.say_next()
     return ending
 
@@ -75,18 +82,31 @@ class _Teller:
         self._out = out
 
     def show_risks(self) -> None:
+        from prodsprints.cli import registers
         from prodsprints.register import heatmap
-        from prodsprints.register.load import load
 
-        register = load()
-        summary = register.summary(clock.now().date())
+        found = self._register()
+        summary = found["summary"]
         console = self._out.console
-        self._chapter(f"The risk document: {summary.risks} risks, {summary.mitigations} mitigations")
-        self.say(Text.from_ansi(heatmap.text(register, min(console.width, 100), colour=console.is_terminal)))
-        self.say(Text(str(summary), style="bold"))
+        self._chapter(f"The risk document: {summary['risks']} risks, {summary['mitigations']} mitigations")
+        today = registers.as_today(found)
+        self.say(Text.from_ansi(heatmap.text(today, min(console.width, 100), colour=console.is_terminal)))
+        self.say(Text(summary["text"], style="bold"))
         self.say("A claim is not a proof: a row turns green only after a drill has shown it holding.")
-        if summary.overdue:
-            self.say(f"Next: review {summary.overdue[0].subject}; look at a risk: {_command('register show R001')}.")
+        for review in summary["overdue"][:1]:
+            self.say(f"Next: review {review['subject']}; look at a risk: {_command('register show R001')}.")
+
+    def break_things(self, ending: Ending, *, wait_for_all: bool) -> None:
+        """Drills, and what they make of the register."""
+        self._chapter("What is claimed, broken on purpose: with the control, and without it")
+        ending.drills = breaking.play(self._platform, self._out, wait_for_all=wait_for_all)
+        found = self._register()
+        summary = found["summary"]
+        ending.register = {name: summary[name] for name in ("risks", "mitigations", *_STATUSES)}
+        self.say(Text(f"\n{summary['text']}", style="bold"))
+        self.say(
+            f"{found['closing_line']} in {breaking.ENVIRONMENT}; nothing of this speaks for any other environment."
+        )
 
     def tell(self) -> Ending:
         """From the audit to the rollback."""
@@ -155,6 +175,10 @@ class _Teller:
 
     def say_next(self) -> None:
         self.say(Text(f"\nNow your own repository: {_command('audit ~/app')}", style="bold"))
+
+    def _register(self) -> Json:
+        found: Json = self._platform.get("/register", environment=breaking.ENVIRONMENT)
+        return found
 
     def _address(self, project: str) -> str:
         serving = self.environment(project)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from random import Random
-from typing import LiteralString
-from uuid import UUID
+from typing import Protocol
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import dict_row
 
-from prodsprints.controls.privileges import tampering
 from prodsprints.controls.privileges.audit_log import AuditLog
-from prodsprints.controls.privileges.tampering import EVERY, Tampering
+from prodsprints.controls.privileges.bare_log import BareLog, Operation
+from prodsprints.controls.privileges.owner import KINDS, Change, Owner, owner
 from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
+from prodsprints.kernel.settings import Settings
 from prodsprints.ledger.errors import LedgerTamperedError
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.log import Ledger
@@ -26,103 +24,211 @@ from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.witness import Witness
 from prodsprints.store import scratch
 from prodsprints.store.address import Address
-from prodsprints.store.database import Connection, Database
+from prodsprints.store.database import Database
 
-_SEEDS = 4
-_OPERATIONS = tuple(
-    (f"person-{number % 3}", ("grant", "revoke", "approve")[number % 3], f"role/{number}") for number in range(12)
-)
+_SEEDS = 3
+_CUT_OFF = "truncate"
+_OPERATIONS = tuple((f"person-{n % 3}", ("grant", "revoke", "approve")[n % 3], f"role/{n}") for n in range(12))
+_ONE_MORE = ("person-0", "approve", "role/after")
 
-Done = tuple[str, str, str]
+
+class Subject(Protocol):
+    """An audit log."""
+
+    def record(self, operation: Operation) -> None:
+        """Note that it is done."""
+
+    def read(self) -> list[Operation] | None:
+        """What stands in the log, in order; None where it refuses to be read."""
+
+    def wrong(self) -> str:
+        """What the log says is wrong with it; empty if nothing is."""
+
+    def refuses_to_go_on(self) -> bool:
+        """Whether the log is not continued, as it is by a platform that starts again."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One change by the owner: whether the rows differed, who noticed by verifying, and what was read meanwhile."""
+    """One change by the owner, and what followed from it."""
 
     kind: str
-    done: str
-    changed: bool
-    noticed: str
-    read: tuple[Done, ...] | None
+    change: Change
+    wrong: str
+    read: list[Operation] | None
+    stopped: bool
 
 
 @dataclass
 class Ground:
-    """A database of our schema, its owner, and what the owner tried. Who connects to `address` owns all tables."""
+    """A database of our schema, its owner, and what the owner tried. Who connects to `address` owns the tables."""
 
     address: Address
-    owner: Connection
+    owner: Owner
     attempts: list[Attempt] = field(default_factory=list)
-    subjects: list[Subject] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An audit log, and how its owner gets at it.
-
-    `noticed` says what is wrong with the log, nothing if nothing is; `read` is what stands in it, None where reading
-    refuses; `go_on` adds what waits, as the platform does after a restart, and says what it refuses.
-    """
-
-    record: Callable[[Done], object]
-    read: Callable[[], tuple[Done, ...] | None]
-    noticed: Callable[[], str]
-    go_on: Callable[[], str]
-    fingerprint: Callable[[], str]
-    tampered: Callable[[str, Random], AbstractContextManager[str]]
+    aim: list[tuple[UUID | None, Subject]] = field(default_factory=list)
+    """The tenant whose log the owner goes for, or None for the plain table; the subject puts itself there."""
 
 
 @contextmanager
 def _a_database(stage: Stage) -> Iterator[Ground]:
-    with (
-        scratch.database(stage.admin) as address,
-        psycopg.connect(address.conninfo, autocommit=True, row_factory=dict_row, connect_timeout=5) as owner,
-    ):
-        owner.execute("set synchronous_commit = off")  # the owner's changes need not last
-        yield Ground(address, owner)
+    with scratch.database(stage.admin) as address, owner(address) as somebody:
+        yield Ground(address, somebody)
 
 
 @contextmanager
-def _with_the_ledger(stage: Stage, ground: Ground) -> Iterator[Subject]:
-    row = ground.owner.execute("select gen_random_uuid() as id").fetchone()
-    tenant_id = UUID(str(row and row["id"]))
-    _unbound_insert(ground.owner, tenant_id)
-    settings = replace(stage.settings, home=stage.directory, witness=None)
+def _in_the_ledger(stage: Stage, ground: Ground) -> Iterator[Subject]:
     with closing(Database(ground.address, max_connections=2)) as db:
-        keyring, witness = Keyring.open(settings.home), Witness.open(settings)
-        log = AuditLog(db, Ledger(db, tenant_id, keyring), keyring=keyring, witness=witness)
+        tenant_id = uuid4()
+        with db.dispatch() as connection:
+            connection.execute("insert into tenants (id, name) values (%s, 'drilled')", [tenant_id])
+        subject = InTheLedger(db, tenant_id, replace(stage.settings, home=stage.directory, witness=None))
+        ground.aim.append((tenant_id, subject))
+        yield _with_operations(subject)
 
-        def read() -> tuple[Done, ...] | None:
-            try:
-                return tuple((one.person, one.action, one.subject) for one in log.operations())
-            except LedgerTamperedError:
-                return None
 
-        def noticed() -> str:
-            report = log.verify()
-            return "" if report.holds else str(report)
+@contextmanager
+def _in_a_table(_: Stage, ground: Ground) -> Iterator[Subject]:
+    with psycopg.connect(ground.address.conninfo, autocommit=True, row_factory=dict_row) as connection:
+        subject = BareLog(connection)
+        ground.aim.append((None, subject))
+        yield _with_operations(subject)
 
-        def go_on() -> str:
-            try:
-                Sequencer(db, Keyring.open(settings.home), Witness.open(settings)).sequence()
-            except LedgerTamperedError as error:
-                return error.what
-            return ""
 
-        kinds = {one.kind: one for one in EVERY}
+class InTheLedger:
+    """The audit log as the platform wires it, with a witness that the owner of the database cannot reach."""
 
-        def change(kind: str, random: Random) -> AbstractContextManager[str]:
-            return tampering.tampered(ground.owner, tenant_id, kinds[kind], random)
+    def __init__(self, db: Database, tenant_id: UUID, settings: Settings) -> None:
+        self._db = db
+        self._settings = settings
+        self._keyring, self._witness = Keyring.open(settings.home), Witness.open(settings)
+        ledger = Ledger(db, tenant_id, self._keyring)
+        self._log = AuditLog(db, ledger, keyring=self._keyring, witness=self._witness)
+        self._sequencer = Sequencer(db, self._keyring, self._witness)
 
-        yield _filled(
-            ground,
-            Subject(
-                record=lambda done: log.record(*done),
-                read=read,
-                noticed=noticed,
-                go_on=go_on,
-                fingerprint=lambda: tampering.fingerprint(ground.owner),
-                tampered=change,
-            ),
-        )
+    def record(self, operation: Operation) -> None:
+        self._log.record(*operation)
+        self._sequencer.sequence()
+
+    def read(self) -> list[Operation] | None:
+        try:
+            return [(one.person, one.action, one.subject) for one in self._log.operations()]
+        except LedgerTamperedError:
+            return None
+
+    def wrong(self) -> str:
+        report = self._log.verify()
+        return "" if report.holds else str(report)
+
+    def refuses_to_go_on(self) -> bool:
+        self._log.record(*_ONE_MORE)
+        try:
+            Sequencer(self._db, Keyring.open(self._settings.home), Witness.open(self._settings)).sequence()
+        except LedgerTamperedError:
+            return True
+        return False
+
+
+def _with_operations(subject: Subject) -> Subject:
+    for operation in _OPERATIONS:
+        subject.record(operation)
+    return subject
+
+
+@contextmanager
+def _the_owner_changes_it(stage: Stage, ground: Ground) -> Iterator[None]:
+    [(log, subject)] = ground.aim
+    for seed in range(_SEEDS):
+        for kind in KINDS:
+            with ground.owner.changes(log, kind, f"{kind} {seed}") as change:
+                began = stage.remaining_seconds
+                wrong = subject.wrong()
+                stage.sample(bool(wrong), began - stage.remaining_seconds, kind)
+                read = subject.read()
+                # Only where a log was cut off: whoever goes on with a changed one would witness the change.
+                stopped = kind == _CUT_OFF and subject.refuses_to_go_on()
+            ground.attempts.append(Attempt(kind, change, wrong, read, stopped))
+    yield
+
+
+def _is_read_back(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    found = subject.read()
+    if found != list(_OPERATIONS):
+        return broke(f"{len(_OPERATIONS)} operations were recorded, and read: {found}.")
+    return held(f"{len(found)} operations were recorded, and read back in their order.")
+
+
+def _is_whole(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    wrong = subject.wrong()
+    return broke(f"Nobody touched it, and it says: {wrong}") if wrong else held("Nothing is wrong with it.")
+
+
+def _rows_changed(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+    missing = [attempt.change.done for attempt in ground.attempts if not attempt.change.arrived]
+    if missing or not ground.attempts:
+        return broke(f"The rows are as before: {'; '.join(missing) or 'nothing was tried'}.")
+    return held(f"The rows were other ones in each of {len(ground.attempts)} attempts.")
+
+
+def _is_detected(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+    unseen = [attempt.change.done for attempt in ground.attempts if not attempt.wrong]
+    if unseen:
+        return broke(f"{len(unseen)} of {len(ground.attempts)} changes went unnoticed, such as: {unseen[0]}.")
+    return held(f"All of {len(ground.attempts)} changes were noticed, such as: {ground.attempts[0].wrong}")
+
+
+def _nothing_false_is_read(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+    """What an end that was cut off took along is missing; nothing may be there that was not said, or elsewhere."""
+    for attempt in ground.attempts:
+        if attempt.read is not None and attempt.read != list(_OPERATIONS[: len(attempt.read)]):
+            return broke(f"After the owner {attempt.change.done}, the log still reads: {attempt.read}.")
+    refused = sum(attempt.read is None for attempt in ground.attempts)
+    return held(f"Reading was refused {refused} times; the other times the owner had only cut the end off.")
+
+
+def _is_not_continued(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+    went_on = [one.change.done for one in ground.attempts if one.kind == _CUT_OFF and not one.stopped]
+    return broke(f"Signed over although the owner {went_on[0]}.") if went_on else held("Nothing was signed over it.")
+
+
+def _goes_on(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    subject.record(_ONE_MORE)
+    if subject.read() != [*_OPERATIONS, _ONE_MORE] or subject.wrong():
+        return broke(f"Put back as it was, the log reads {subject.read()} and says: {subject.wrong() or 'nothing'}.")
+    return held("Put back as it was, the log is whole again and goes on.")
+
+
+tampered_log = Experiment(
+    row="S003.4",
+    variant="database-owner",
+    title="The database's owner edits, deletes, reorders, truncates and forks the audit log",
+    safety=Safety.SAFE,
+    fault="the owner of the database changes the log's rows, and makes fit what it can without a key",
+    sources=(
+        "prodsprints.controls.privileges.audit_log",
+        "prodsprints.ledger",
+        "prodsprints.store.migrations.versions.r0002_ledger:0002_ledger.sql",
+        "prodsprints.store.database",
+        "prodsprints.kernel.clock",
+        "prodsprints.kernel.errors",
+        "prodsprints.kernel.files",
+    ),
+    peers=(Peer("PostgreSQL", "the platform's own", PeerClass.ENGINE),),
+    stand=_a_database,
+    treatment=_in_the_ledger,
+    placebo=_in_a_table,
+    steady=(
+        Probe("what is recorded is read back", _is_read_back),
+        Probe("an untouched log is whole", _is_whole),
+    ),
+    inject=_the_owner_changes_it,
+    seen=Probe("the rows were changed each time", _rows_changed),
+    probes=(
+        Probe("the change is detected", _is_detected),
+        Probe("nothing false is read", _nothing_false_is_read),
+        Probe("a log that was cut off is not continued", _is_not_continued),
+    ),
+    named="the change is detected",
+    after=(Probe("the log goes on when it is put back", _goes_on),),
+    scale=f"a log of {len(_OPERATIONS)} operations, changed {_SEEDS} times in each way",
+)

@@ -28,11 +28,18 @@ from prodsprints.store.database import Connection
 
 TABLES = ("ledger_statements", "ledger_entries", "ledger_nodes", "ledger_checkpoints", "ledger_queue")
 
-# What would stand in the owner's way; no obstacle, since the owner can take it away.
-_CONSTRAINTS: tuple[tuple[str, str, LiteralString], ...] = (
-    ("ledger_statements", "ledger_statements_tenant_id_digest_key", "tenant_id, digest"),
-    ("ledger_entries", "ledger_entries_statement_id_key", "statement_id"),
-)
+
+@dataclass(frozen=True)
+class Constraint:
+    """What keeps rows apart; no obstacle, since the owner can take it away."""
+
+    table: str
+    name: str
+    columns: LiteralString
+
+
+_SAID_ONCE = Constraint("ledger_statements", "ledger_statements_tenant_id_digest_key", "tenant_id, digest")
+_PLACED_ONCE = Constraint("ledger_entries", "ledger_entries_statement_id_key", "statement_id")
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Tampering:
 
     kind: str
     act: Callable[[Connection, UUID, Random], str]
+    in_its_way: Constraint | None = None
 
 
 @contextmanager
@@ -48,8 +56,8 @@ def tampered(connection: Connection, tenant_id: UUID, tampering: Tampering, rand
     """The tenant's log as the owner left it, for the length of the block; afterwards it is as it was before."""
     with connection.transaction(), _unbound(connection):
         _each(connection, "create temporary table {kept} as table {table}")
-        for table, constraint, _ in _CONSTRAINTS:
-            _run(connection, "alter table {} drop constraint {}", table, constraint)
+        if tampering.in_its_way is not None:
+            _run(connection, "alter table {} drop constraint {}", tampering.in_its_way)
         done = tampering.act(connection, tenant_id, random)
     try:
         yield done
@@ -58,8 +66,9 @@ def tampered(connection: Connection, tenant_id: UUID, tampering: Tampering, rand
             _each(connection, "delete from {table}")
             _each(connection, "insert into {table} ({columns}) overriding system value select {columns} from {kept}")
             _each(connection, "drop table {kept}")
-            for table, constraint, columns in _CONSTRAINTS:
-                _run(connection, f"alter table {{}} add constraint {{}} unique ({columns})", table, constraint)
+            if tampering.in_its_way is not None:
+                again: LiteralString = "alter table {} add constraint {} unique (" + tampering.in_its_way.columns + ")"
+                _run(connection, again, tampering.in_its_way)
 
 
 def fingerprint(connection: Connection) -> str:
@@ -90,8 +99,8 @@ def _each(connection: Connection, statement: LiteralString) -> list[psycopg.Curs
     ]
 
 
-def _run(connection: Connection, statement: LiteralString, *names: str) -> None:
-    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+def _run(connection: Connection, statement: LiteralString, on: Constraint) -> None:
+    connection.execute(sql.SQL(statement).format(sql.Identifier(on.table), sql.Identifier(on.name)))
 
 
 def _columns(connection: Connection, table: str) -> list[str]:
@@ -200,9 +209,9 @@ def _fork(connection: Connection, tenant_id: UUID, random: Random) -> str:
     return _made_to_fit(connection, tenant_id, random, f"gave the log another end behind {size} entries")
 
 
-EDIT = Tampering("edit", _edit)
+EDIT = Tampering("edit", _edit, _SAID_ONCE)
 DELETE = Tampering("delete", _delete)
-REORDER = Tampering("reorder", _reorder)
+REORDER = Tampering("reorder", _reorder, _PLACED_ONCE)
 TRUNCATE = Tampering("truncate", _truncate)
 FORK = Tampering("fork", _fork)
 EVERY = (EDIT, DELETE, REORDER, TRUNCATE, FORK)

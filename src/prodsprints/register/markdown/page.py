@@ -71,7 +71,7 @@ def html(document: ParsedDocument, risks: Iterable[Risk], assessment: Assessment
 def _formatted(text: str) -> str:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").render(text)
+    return str(MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").render(text))
 
 
 def _clean(document: ParsedDocument) -> ParsedDocument:

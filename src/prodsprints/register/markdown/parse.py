@@ -45,7 +45,6 @@ def parse(raw: str | bytes) -> ParsedDocument:
         last_updated=grammar.day(scan.value(Field.LAST_UPDATED)),
         next_review=grammar.day(scan.value(Field.NEXT_REVIEW)),
         closing=closing,
-        review=scan.place(Field.NEXT_REVIEW),
         warnings=tuple(reading.warnings),
     )
 

@@ -46,7 +46,7 @@ def _notes(
             yield row.place, noted(status.status, _of_row(status))
     if document.closing is not None:
         sign = "🔴" if assessment.critical_unproven else "🟢"
-        yield document.closing, f" {sign} **{assessment.closing_line}** in {assessment.environment}"
+        yield document.closing, f" {sign} **{assessment.closing_line.rstrip('.')}** in {assessment.environment}"
 
 
 def _of_risk(standing: RiskStanding, environment: str) -> str:

@@ -66,8 +66,6 @@ class ParsedDocument:
     next_review: date | None
     closing: Place | None
     """Where the line ends that says how things stand; None in a document without one."""
-    review: Place | None
-    """Where the date of the next review ends."""
     warnings: tuple[str, ...]
 
     @cached_property

@@ -2,11 +2,25 @@
 
 from fastapi import APIRouter
 
-from prodsprints.web.api import drills, environments, evidence, platform, projects, register, releases
+from prodsprints.web.api import (
+    drills,
+    environments,
+    evidence,
+    governance,
+    incidents,
+    platform,
+    projects,
+    register,
+    releases,
+    signatures,
+)
 
 router = APIRouter(prefix="/v1")
 router.include_router(platform.router)
 router.include_router(register.router)
+router.include_router(signatures.router)
+router.include_router(incidents.router)
+router.include_router(governance.router)
 router.include_router(projects.router)
 router.include_router(drills.router)
 router.include_router(evidence.router)

@@ -102,4 +102,5 @@ def _environment(environment: records.Environment, serving: Mapping[UUID, record
         address=f"http://127.0.0.1:{environment.port}" if environment.port else None,
         current_release_id=current,
         current_label=release.label if release else None,
+        withdrawn=environment.withdrawn,
     )

@@ -66,6 +66,7 @@ class Environment(Value):
     address: str | None = Field(description="Where it answers.")
     current_release_id: UUID | None
     current_label: str | None = Field(description="The label of what it serves.")
+    withdrawn: bool = Field(description="Nothing answers since its project was deleted, until a release is kept.")
 
 
 class Release(Value):

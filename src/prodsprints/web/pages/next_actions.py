@@ -119,10 +119,9 @@ def _reviews(shown: Shown) -> Iterator[Action]:
 
 def _expiring(shown: Shown) -> Iterator[Action]:
     """What is good now and ends by itself soon."""
-    soon = shown.assessment.now + _SOON
-    ending = [row for row in shown.assessment.rows.values() if row.status.is_good and row.until and row.until < soon]
+    ending = shown.assessment.ending(shown.assessment.now + _SOON)
     if ending:
-        first = min(ending, key=lambda row: (row.until, row.row))
+        first = ending[0]
         more = f" and {len(ending) - 1} more" if len(ending) > 1 else ""
         yield Action(
             "idle",
@@ -133,8 +132,7 @@ def _expiring(shown: Shown) -> Iterator[Action]:
 
 
 def _unproven(shown: Shown) -> Iterator[Action]:
-    critical = [row for risk in shown.register.risks if risk.level is Level.CRITICAL for row in risk.mitigations]
-    unproven = sum(shown.assessment.rows[row.id].status is Status.UNPROVEN for row in critical)
+    unproven = shown.assessment.critical.unproven
     if unproven:
         yield Action(
             "idle",

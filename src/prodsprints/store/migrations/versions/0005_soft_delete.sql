@@ -8,7 +8,7 @@ alter table projects
   add constraint deleted_by_somebody check ((deleted_at is null) = (deleted_by is null));
 create index projects_deleted on projects (tenant_id, deleted_at) where deleted_at is not null;
 
--- Since when nothing of it runs on its node any more; null while it serves, and while a deletion is not carried out.
+-- Since when nothing of it runs on its node any more: from the end of a deletion to the next release that is kept here.
 alter table environments add column withdrawn_at timestamptz;
 
 -- Whoever joins projects sees the living only, unless the transaction asks for the deleted ones too.
@@ -49,7 +49,6 @@ begin
   if it.id is null then return 'unknown'; end if;
   if it.deleted_at is null then return 'undeleted'; end if;
   update projects set deleted_at = null, deleted_by = null where id = it.id;
-  update environments set withdrawn_at = null where project_id = it.id;
   insert into releases (environment_id, number, kind, repository, commit, label, digest, requested_by, node, options)
   select e.id, (select max(number) + 1 from releases where environment_id = e.id), 'rollback', r.repository, r.commit,
          r.label, r.digest, actor, e.node, jsonb_build_object('of', coalesce(r.options ->> 'of', r.id::text))
