@@ -80,7 +80,7 @@ class Sequencer:
                 if not caught_up:
                     self._catch_up()
                     caught_up = True
-                done = self._look()
+                done = self.look()
                 pause = _BUSY_SECONDS if done else min(_IDLE_SECONDS, 2 * pause + _BUSY_SECONDS)
                 if done is None:
                     pause = _STANDBY_SECONDS
@@ -100,7 +100,7 @@ class Sequencer:
         with contextlib.suppress(WitnessError):
             self._witness.publish()
 
-    def _look(self) -> int | None:
+    def look(self) -> int | None:
         """One batch for each log that has something waiting; None when another sequencer is at it."""
         total = 0
         for tenant_id in self._waiting():

@@ -123,6 +123,11 @@ class Assessment:
         return self.standing.ignored
 
     @property
+    def critical_unproven(self) -> int:
+        """How many rows of critical risks are neither proven nor signed for."""
+        return self.critical.mitigations - self.critical.proven - self.critical.attested
+
+    @property
     def outside_witness(self) -> bool:
         """Checkpoints of the log are kept where the database's owner cannot change them."""
         return self.log.state is not LogState.UNWITNESSED
@@ -130,10 +135,12 @@ class Assessment:
     @property
     def closing_line(self) -> str:
         """The last line of the document: true, or a count of what keeps it from being true."""
-        rows, good = self.critical.mitigations, self.critical.proven + self.critical.attested
+        rows = self.critical.mitigations
         if not rows:
             return "No risk of this register is critical."
-        return "ALL CRITICAL RISKS MITIGATED" if good == rows else f"{rows - good} of {rows} critical rows unproven"
+        if not self.critical_unproven:
+            return "ALL CRITICAL RISKS MITIGATED"
+        return f"{self.critical_unproven} of {rows} critical rows unproven"
 
 
 def assess(

@@ -11,7 +11,6 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.validation import nearest
 from prodsprints.register import agenda as agendas
 from prodsprints.register import escalation, kris, reviews
-from prodsprints.register import trend as trends
 from prodsprints.register.agenda import Agenda
 from prodsprints.register.assessment import Assessment
 from prodsprints.register.errors import UnknownRiskError
@@ -102,18 +101,6 @@ def _oldest_finding(shown: Shown) -> date | None:
 
 
 def trend(here: Site, tenant_id: UUID, environment: str, *, days: int) -> Trend:
-    """How the register has moved, from the whole log."""
+    """How the register has moved, from the whole log. Raises LogTooLongError, LedgerTamperedError."""
     assessment = here.assessment(tenant_id, environment)
-    return trends.trend(
-        assessment.register,
-        here.ledger(tenant_id).entries(limit=_MOST_ENTRIES),
-        tenant=str(tenant_id),
-        environment=environment,
-        digests=digests(assessment.register, here.catalog),
-        log=assessment.log,
-        now=assessment.now,
-        days=days,
-    )
-
-
-_MOST_ENTRIES = 50_000
+    return here.trends.of(assessment, here.ledger(tenant_id), digests(assessment.register, here.catalog), days)

@@ -26,6 +26,7 @@ from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database, patient
 from prodsprints.web.errors import NoTenantError, TooManyStreamsError
 from prodsprints.web.hosts import Hosts
+from prodsprints.web.trends import Trends
 from prodsprints.web.verifications import Verifications
 
 _MOST_STREAMS = 64
@@ -78,6 +79,7 @@ class Site:
     register_of: Callable[[UUID], Register]
     streams: Streams = field(default_factory=Streams)
     verifications: Verifications = field(default_factory=Verifications)
+    trends: Trends = field(default_factory=Trends)
     _tenants: dict[str, UUID] = field(default_factory=dict)
 
     @staticmethod

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-import dns.exception
-
 from prodsprints.controls.dns import names, peers
-from prodsprints.controls.dns.cache import Bounds
-from prodsprints.controls.dns.peers import TWISTED, StubResolver
+from prodsprints.controls.dns.cache import Bounds, Freshness, Known
+from prodsprints.controls.dns.peers import TWISTED
 from prodsprints.controls.dns.resolver import Answer, Origin, Resolver
-from prodsprints.controls.dns.servers import Server
+from prodsprints.controls.dns.servers import Server, Servers
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
@@ -26,7 +24,7 @@ _ADDRESS = "127.0.0.1"
 _FAULT_SECONDS = 30.0
 
 # Production waits for hours and days. What is looked at is the order of these times, which stays.
-_BOUNDS = Bounds(floor_seconds=0.2, ceiling_seconds=0.6, stale_seconds=4.0, rest_seconds=0.4)
+_BOUNDS = Bounds(floor_seconds=0.2, ceiling_seconds=0.6, prefetch_share=0.5, stale_seconds=4.0, rest_seconds=0.4)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,18 @@ class Fleet:
     processes: tuple[int, ...]
 
 
-Names = Resolver | StubResolver
+class Unremembering:
+    """The same servers, asked for every name again."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._servers = Servers(lambda: fleet.servers)
+
+    def resolve(self, name: str, *, within_seconds: float = 0.5) -> Answer:
+        """As `Resolver.resolve`."""
+        return Answer(name, self._servers.ask(name, within_seconds=within_seconds).addresses, 0.0, Origin.ANSWERED)
+
+
+Names = Resolver | Unremembering
 
 
 @contextmanager
@@ -57,8 +66,8 @@ def _our_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
 
 
 @contextmanager
-def _stub_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
-    yield StubResolver(fleet.servers)
+def _no_memory(_: Stage, fleet: Fleet) -> Iterator[Names]:
+    yield Unremembering(fleet)
 
 
 @contextmanager
@@ -82,7 +91,7 @@ def _asked(stage: Stage, subject: Names, name: str = _NAME, **more: float) -> tu
     began = time.monotonic()
     try:
         answer, trouble = subject.resolve(name, **more), ""
-    except (dns.exception.DNSException, ProdSprintsError) as error:
+    except ProdSprintsError as error:
         answer, trouble = None, f"{type(error).__name__}: {error}"[:200]
     seconds = time.monotonic() - began
     stage.sample(answer is not None, seconds, answer.origin if answer else "no answer")
@@ -173,11 +182,32 @@ def _refreshes_ahead(stage: Stage, _: Fleet, subject: Names) -> Observation:
             return broke(trouble)
         oldest = max(oldest, answer.age_seconds)
         time.sleep(0.01)
-    early = (1 - _BOUNDS.prefetch_share / 2) * _BOUNDS.ceiling_seconds
-    late = (1 - 2 * _BOUNDS.prefetch_share) * _BOUNDS.ceiling_seconds
-    return (held if late < oldest < early + 0.1 else broke)(
+    due = (1 - _BOUNDS.prefetch_share) * _BOUNDS.ceiling_seconds
+    return (held if due <= oldest < 0.9 * _BOUNDS.ceiling_seconds else broke)(
         f"The oldest answer was {oldest:.2f} s old, with a time to live of {_BOUNDS.ceiling_seconds:g} s."
     )
+
+
+def _keeps_productions_times(_: Stage, _fleet: Fleet, _subject: Names) -> Observation:
+    """What the other probes see in small is looked at here in production's own size, where nobody could wait for it."""
+    hour, day = 3600.0, 86_400.0
+    for ttl, age, failed_ago, expected in (
+        (0.0, 8.9, None, Freshness.FRESH),
+        (0.0, 9.1, None, Freshness.DUE),
+        (0.0, 10.0, None, Freshness.EXPIRED),
+        (7 * day, 5.3 * hour, None, Freshness.FRESH),
+        (7 * day, 5.5 * hour, None, Freshness.DUE),
+        (7 * day, 6.0 * hour, None, Freshness.EXPIRED),
+        (7 * day, 6.0 * hour, 29.0, Freshness.RESTING),
+        (7 * day, 6.0 * hour, 30.0, Freshness.EXPIRED),
+        (60.0, 3 * day + 59.0, None, Freshness.EXPIRED),
+        (60.0, 3 * day + 60.0, 1.0, Freshness.GONE),
+    ):
+        known = Known((_ADDRESS,), ttl, 0.0, None if failed_ago is None else age - failed_ago)
+        found = Bounds().freshness(known, age)
+        if found is not expected:
+            return broke(f"With a time to live of {ttl:g} s, after {age:g} s, an address is {found}, not {expected}.")
+    return held("10 s to 6 h fresh, 3 days stale, 30 s of rest after a failure.")
 
 
 def _pause(stage: Stage, seconds: float) -> None:
@@ -194,13 +224,11 @@ _silent: Experiment[Fleet, Names] = Experiment(
         "prodsprints.controls.dns.cache",
         "prodsprints.controls.dns.names",
         "prodsprints.controls.dns.resolver",
-        "prodsprints.controls.dns.servers",
-        "prodsprints.kernel.errors",
     ),
     peers=(TWISTED,),
     stand=_two_servers,
     treatment=_our_resolver,
-    placebo=_stub_resolver,
+    placebo=_no_memory,
     steady=(
         Probe("a name is resolved", _resolves),
         Probe("a name that does not exist is said not to exist", _knows_what_is_not),
@@ -211,6 +239,7 @@ _silent: Experiment[Fleet, Names] = Experiment(
         Probe("the name is still resolved", _serves_stale),
         Probe("the answer says how old it is", _marks_it),
         Probe("the next one does not wait", _does_not_wait_again),
+        Probe("production's own times are as stated", _keeps_productions_times),
     ),
     named="the name is still resolved",
     after=(

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Literal
 
 from prodsprints.register.assessment import LogState
-from prodsprints.register.rating import Level
 from prodsprints.register.status import Status
 from prodsprints.release.records import Environment, Release
 from prodsprints.web.registers import Shown

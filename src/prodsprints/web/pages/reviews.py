@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter
@@ -9,9 +11,10 @@ from starlette.responses import Response
 
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import UsageError
+from prodsprints.kernel.validation import nearest
 from prodsprints.ledger import people
 from prodsprints.register import reviews
-from prodsprints.register.agenda import Why
+from prodsprints.register.agenda import Point, Why
 from prodsprints.register.model import Cadence
 from prodsprints.web import drill_list, governing, registers
 from prodsprints.web.api.answers import Here
@@ -25,6 +28,14 @@ router = APIRouter()
 
 _UNPROCESSABLE = 422
 _HISTORY = 50
+_HEADINGS = {
+    Why.INCIDENT: ("Incidents", "/incidents/"),
+    Why.STATUS: ("Rows that do not hold", "/rows/"),
+    Why.EXPIRING: ("Rows that end by themselves before the next review", "/rows/"),
+    Why.ACCEPTANCE: ("Acceptances", "/risks/"),
+    Why.REPORT: ("Reports under way", "/reports/"),
+    Why.INDICATOR: ("Indicators", "/indicators#"),
+}
 
 
 @router.get("/reviews")
@@ -43,7 +54,7 @@ def calendar(here: Here, caller: Reading, where: Where = HERE) -> Response:
         schedule=shown.schedule,
         cadences=reviews.CADENCES,
         first=shown.next_review,
-        agenda=_sorted(registers.agenda(here, caller.tenant_id, shown, shown.next_review.kind).points),
+        agenda=_grouped(registers.agenda(here, caller.tenant_id, shown, shown.next_review.kind).points),
         held=held,
         names=people.names(here.db, caller.tenant_id, {one.person for one in held}),
     )
@@ -110,7 +121,21 @@ def _form(
         environment=environment,
         places=drill_list.environments(here, caller.tenant_id),
         assessment=shown.assessment,
-        agenda=_sorted(registers.agenda(here, caller.tenant_id, shown, kind).points),
+        agenda=_grouped(registers.agenda(here, caller.tenant_id, shown, kind).points),
         attendees=attendees,
         decisions=decisions,
     )
+
+
+def _grouped(points: Iterable[Point]) -> list[tuple[str, str, list[Point]]]:
+    """The points by what puts them on the agenda: a heading, where such a thing is shown, and the points."""
+    return [(*_HEADINGS[why], list(some)) for why, some in groupby(points, key=lambda point: point.why)]
+
+
+def _cadence(kind: str) -> Cadence:
+    if kind not in set(Cadence):
+        raise UsageError(
+            f"There is no {kind[:20]!r} review{nearest(kind, Cadence) or '.'}",
+            next_step=f"Choose one of {', '.join(Cadence)}.",
+        )
+    return Cadence(kind)
