@@ -113,12 +113,35 @@ DELETED: dict[str, Any] = {
     "withdrawn": True,
 }
 
+RUN: dict[str, Any] = {
+    "id": "00000000-0000-4000-8000-0000000000d1",
+    "row": "R001.1",
+    "variant": "throttling-storm",
+    "environment": "demo",
+    "status": "ended",
+    "outcome": "held",
+    "reason": "The control held: all calls complete.",
+    "measured": {"calls_lost": 0},
+    "evidence_index": 5,
+}
+DRILL: dict[str, Any] = {
+    "row": "R001.1",
+    "variant": "throttling-storm",
+    "title": "Every call is answered",
+    "fault": "AWS throttles",
+    "safety": "safe",
+    "peers": [{"name": "moto", "version": "5", "peer_class": "double"}],
+    "trouble": "",
+    "last": RUN,
+}
+
 
 @dataclass
 class Double:
     """A platform that answers what it is told to; `asked` is what it heard."""
 
     ending: dict[str, Any] = field(default_factory=lambda: {"status": "released", "reason": "Good to keep."})
+    ran: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     cut_after: int | None = None
     asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
@@ -147,11 +170,15 @@ class Double:
             ("GET", "/v1/projects"): (200, {"items": [DELETED], "next": None}),
             ("DELETE", "/v1/projects/app"): (200, DELETED),
             ("POST", "/v1/projects/app/undelete"): (202, {"project": DELETED, "releases": [RELEASE]}),
+            ("GET", "/v1/drills"): (200, {"items": [DRILL, {"row": "S003.4", "trouble": "It cannot be imported."}]}),
+            ("GET", f"/v1/drill-runs/{RUN['id']}"): (200, {**RUN, **self.ran}),
             ("POST", "/v1/login-links"): (
                 201,
                 {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},
             ),
         }
+        if (method, path.rpartition("/")[2]) == ("POST", "runs"):
+            return 202, RUN
         return known.get((method, path), (404, {"title": "Nothing there", "status": 404, "exit_code": 64}))
 
 

@@ -76,9 +76,12 @@ def table(drills: list[Json]) -> Table:
     for name in ("row", "variant", "breaks", "safety", "peer", "last"):
         lines.add_column(name, style="bold" if name == "row" else "", overflow="fold")
     for drill in drills:
-        last = drill.get("last_run") or {}
+        if drill["trouble"]:
+            lines.add_row(drill["row"], "", Text(drill["trouble"], style="red"))
+            continue
+        last = drill["last"] or {}
         outcome = str(last.get("outcome") or last.get("status") or "never run")
-        peers = ", ".join(f"{peer['name']} ({peer['class']})" for peer in drill["peers"])
+        peers = ", ".join(f"{peer['name']} ({peer['peer_class']})" for peer in drill["peers"])
         lines.add_row(
             drill["row"],
             drill["variant"],

@@ -21,7 +21,11 @@ _SHOWN_FINDINGS = 10
 
 @click.group("evidence")
 def command() -> None:
-    """What was signed: take it with you, and verify it where nobody here could have touched it."""
+    """What was signed: take it with you, and verify it where nobody here could have touched it.
+
+    \b
+    Example: prodsprints evidence export evidence.json
+    """
 
 
 @command.command("export")

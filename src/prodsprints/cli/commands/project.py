@@ -17,7 +17,11 @@ _LOOK_SECONDS = 0.5
 
 @click.group("project")
 def command() -> None:
-    """The projects of this platform: list them, delete one, and bring it back whole."""
+    """The projects of this platform: list them, delete one, and bring it back whole.
+
+    \b
+    Example: prodsprints project list --deleted
+    """
 
 
 @command.command("list")
