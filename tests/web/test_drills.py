@@ -166,6 +166,21 @@ def test_a_run_that_waits_or_is_played_has_a_page_and_a_chart(client: httpx.Clie
     assert client.get(f"/v1/drill-runs/{run.id}/chart.svg", params={"arm": "third"}).status_code == 422
 
 
+def test_a_run_whose_worker_died_is_broken_off_and_one_that_was_refused_was_not_played(
+    client: httpx.Client, room: Drillroom, database: Database, tenant: UUID
+) -> None:
+    died, refused_later = room.asked(), room.asked()
+    for run in (died, refused_later):
+        room.begin(run)
+    room.tell(died, arm(Arm.TREATMENT, holds=True), arm(Arm.PLACEBO, holds=False), until=3.0)
+    for run in (died, refused_later):
+        runs.finish(database, tenant, run.id, worker="w1", outcome=Outcome.NONE, reason="The worker died.")
+    shown = client.get(f"/drill-runs/{died.id}")
+    assert words(shown).count("Broken off") == 2
+    assert "aria-current" not in shown.text.partition("<main")[2]
+    assert words(client.get(f"/drill-runs/{refused_later.id}")).count("Not played") == 2
+
+
 def test_the_events_of_a_run_resume_where_a_reader_left_off_and_end(client: httpx.Client, room: Drillroom) -> None:
     run = room.ended()
     known = client.get(f"/v1/drill-runs/{run.id}/events", params={"follow": False}).json()["items"]

@@ -77,14 +77,14 @@ def _days(points: Sequence[Point], days: svg.Scale, y: float) -> Iterator[str]:
     every = -(-len(points) // _MOST_DATES)
     for day in range(len(points) - 1, -1, -every):
         x, anchor = days(day), "end" if day == len(points) - 1 else "middle"
-        yield svg.text(x if anchor == "middle" else _WIDTH - _RIGHT, y + 19, str(points[day].day), fill="muted", anchor=anchor)
+        yield svg.text(
+            x if anchor == "middle" else _WIDTH - _RIGHT, y + 19, str(points[day].day), fill="muted", anchor=anchor
+        )
 
 
 def _said(points: Sequence[Point]) -> str:
     first, last = points[0], points[-1]
-    return (
-        f"{words.count(len(points), 'day')}. {first.day}: {_counted(first)}. {last.day}: {_counted(last)}."
-    )
+    return f"{words.count(len(points), 'day')}. {first.day}: {_counted(first)}. {last.day}: {_counted(last)}."
 
 
 def _counted(point: Point) -> str:

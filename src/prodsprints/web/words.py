@@ -27,6 +27,10 @@ _STATUS = {
     "stale": ("Stale", "warn"),
     "attested": ("Attested", "good"),
     "proven": ("Proven", "good"),
+    "ok": ("Within", "good"),
+    "warn": ("Close to its threshold", "warn"),
+    "breach": ("Beyond its threshold", "bad"),
+    "no-data": ("No data", "idle"),
 }
 _PEER_CLASSES = {
     "service": "the real service",
@@ -87,6 +91,12 @@ def sentence(text: str) -> str:
     """`text` as a sentence: a capital first, and an end."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
+def measured(value: float, unit: str) -> str:
+    """`99.87 %`, `0.4 s`, `3 days`, `2`."""
+    said = f"{value:.4g}"
+    return f"{said} {unit}" if unit else said
 
 
 def step(name: str) -> str:

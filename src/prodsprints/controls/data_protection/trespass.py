@@ -113,7 +113,7 @@ def trespass(
             if answered is None:
                 yield Try(table.name, attempt.verb, False, seconds)
                 continue
-            after = state(db, table, theirs)
+            after = before if attempt.verb.startswith("read") else state(db, table, theirs)
             reached = attempt.binds or theirs in answered or after != before
             yield Try(table.name, attempt.verb, reached, seconds)
             before = after

@@ -93,9 +93,7 @@ def get_report(report_id: UUID, here: Here, caller: Reading) -> values.Report:
 
 
 @router.post("/reports/{report_id}/advance", response_model=values.Report, responses=CHANGES)
-def advance_report(
-    report_id: UUID, body: values.Advance, here: Here, caller: Changing, key: Key = None
-) -> Response:
+def advance_report(report_id: UUID, body: values.Advance, here: Here, caller: Changing, key: Key = None) -> Response:
     """Say that the stage which it waits for is done."""
     told = body.model_dump()
 

@@ -2,11 +2,30 @@
 
 from fastapi import APIRouter
 
-from prodsprints.web.pages import drills, environments, evidence, home, login, projects, releases, risks
+from prodsprints.web.pages import (
+    contacts,
+    drills,
+    environments,
+    evidence,
+    home,
+    imports,
+    incidents,
+    indicators,
+    login,
+    projects,
+    releases,
+    reports,
+    reviews,
+    risks,
+    signatures,
+)
 from prodsprints.web.pages.render import no_such_page, refusal
 
 __all__ = ["no_such_page", "refusal", "router"]
 
 router = APIRouter()
-for _part in (home, risks, drills, evidence, projects, environments, releases, login):
+for _part in (
+    *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts),
+    *(drills, evidence, projects, environments, releases, login),
+):
     router.include_router(_part.router)

@@ -93,7 +93,7 @@ def drill_run(run_id: UUID, here: Here, caller: Reading) -> Response:
         moved=moved.by(here, caller.tenant_id, run),
         again=next((one for one in offered if one.is_of(run)), None),
         arms=[
-            ArmShown.of(arm, about, drill_chart(arm, about.fault, axes, style=False))
+            ArmShown.of(arm, about, drill_chart(arm, about.fault, axes, style=False), ended=ended)
             for arm in arms
             if arm.arm is Arm.TREATMENT or run.environment in policy.SCRATCH
         ],
@@ -137,10 +137,11 @@ class ArmShown:
     chart: str
 
     @staticmethod
-    def of(view: ArmView, about: Described, chart: str) -> ArmShown:
-        """Put together."""
-        word, tone = _standing(view, about)
-        return ArmShown(view, word, tone, tuple(_phases(view)), tuple(_looks(view, about)), chart)
+    def of(view: ArmView, about: Described, chart: str, *, ended: bool) -> ArmShown:
+        """Put together; `ended` is whether nothing more will come of it."""
+        word, tone = _standing(view, about, ended)
+        phases = tuple(_phases(view, ended or view.ending is not None))
+        return ArmShown(view, word, tone, phases, tuple(_looks(view, about)), chart)
 
 
 def _run_of(here: Site, caller: Caller, journal: Journal) -> DrillRun | None:
@@ -152,7 +153,9 @@ def _run_of(here: Site, caller: Caller, journal: Journal) -> DrillRun | None:
     )
 
 
-def _standing(view: ArmView, about: Described) -> tuple[str, str]:
+def _standing(view: ArmView, about: Described, ended: bool) -> tuple[str, str]:
+    if view.ending is None and ended:
+        return ("Broken off", "warn") if view.phases else ("Not played", "idle")
     if view.ending is None:
         return ("Being played", "live") if view.phases else ("Waits", "idle")
     if view.ending is Ending.BROKEN:
@@ -165,17 +168,17 @@ def _standing(view: ArmView, about: Described) -> tuple[str, str]:
     return ("Broke", "bad") if any(not look.holds for look in view.looks) else ("Held", "good")
 
 
-def _phases(view: ArmView) -> Iterator[tuple[str, str]]:
+def _phases(view: ArmView, ended: bool) -> Iterator[tuple[str, str]]:
     entered = [name for name, _ in view.phases]
     for name in PHASES:
         if view.arm is Arm.PLACEBO and name == "after":
             continue
-        if name == view.phase:
+        if name == view.phase and not ended:
             yield name, "now"
         elif name in entered:
             yield name, "past"
         else:
-            yield name, "never" if view.ending is not None else "next"
+            yield name, "never" if ended else "next"
 
 
 def _looks(view: ArmView, about: Described) -> Iterator[LookShown]:

@@ -43,9 +43,7 @@ def indicators(here: Here, caller: Reading, where: Where = HERE) -> Response:
 
 
 @router.get("/trend")
-def trend(
-    here: Here, caller: Reading, where: Where = HERE, days: Annotated[int, Query(ge=2, le=400)] = 30
-) -> Response:
+def trend(here: Here, caller: Reading, where: Where = HERE, days: Annotated[int, Query(ge=2, le=400)] = 30) -> Response:
     """How the register moved in one environment, and which rows moved it."""
     found: Trend | None = None
     trouble: ProdSprintsError | None = None

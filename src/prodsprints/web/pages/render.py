@@ -21,6 +21,7 @@ from prodsprints.kernel.redaction import Redactor
 from prodsprints.web import words
 from prodsprints.web.errors import LoginRequiredError, NotFoundError
 from prodsprints.web.identity import Caller
+from prodsprints.web.pages import navigation
 from prodsprints.web.problems import RETRY_AFTER_SECONDS
 
 _redactor = Redactor()
@@ -29,7 +30,8 @@ _CODE = re.compile(r"`([^`\n]{1,300})`")
 
 def page(template: str, *, caller: Caller | None, section: str = "", status: int = 200, **values: Any) -> HTMLResponse:
     """The page made of `template`; `section` is the entry of the navigation that it belongs to."""
-    frame = {"caller": caller, "section": section, "now": clock.now()}
+    places = {"bar": navigation.BAR, "entry": navigation.entry(section), "below": navigation.below(section)}
+    frame = {"caller": caller, "section": section, "now": clock.now(), **places}
     return HTMLResponse(_templates().get_template(template).render(frame | values), status_code=status)
 
 

@@ -38,7 +38,7 @@ def listing(here: Here, caller: Reading) -> Response:
 
 
 @router.get("/reports/new")
-def new(here: Here, caller: Reading) -> Response:
+def new(caller: Reading) -> Response:
     """The form behind the button that every page has."""
     return _form(caller, "", "")
 
