@@ -117,3 +117,18 @@ def test_what_a_control_uses_is_bound_to_its_evidence_too(package: Path) -> None
     before = digest.control(ENTRY, one, {})
     (package / "inner.py").write_text("X = 3\n")
     assert digest.control(ENTRY, one, {}) != before
+
+
+def test_what_an_experiment_stands_on_beside_it_is_part_of_it_and_the_control_is_not(package: Path) -> None:
+    (package / "drills.py").write_text("from some_control import peers\nfrom some_control.inner import X\n")
+    (package / "peers.py").write_text("Y = 1\n")
+    experiment = replace(resets, sources=("some_control.inner",))
+
+    def changed(name: str) -> bool:
+        before = digest.experiment_sha256("some_control.drills:storm", experiment)
+        (package / name).write_text((package / name).read_text() + "# another line\n")
+        return digest.experiment_sha256("some_control.drills:storm", experiment) != before
+
+    assert changed("drills.py")
+    assert changed("peers.py")
+    assert not changed("inner.py")

@@ -59,8 +59,8 @@ def sequenced(ledger: Ledger, sequencer: Sequencer, says: Says) -> Callable[[int
         for number in range(count):
             ledger.append(says(number=number))
             if number % 4 == 3:
-                sequencer.sequence()
-        sequencer.sequence()
+                sequencer.sequence(ledger.tenant_id)
+        sequencer.sequence(ledger.tenant_id)
         return ledger
 
     return fill

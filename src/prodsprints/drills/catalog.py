@@ -77,7 +77,8 @@ class Catalog:
                 f"{entry} is an experiment of {experiment.row}, but {row} names it.",
                 next_step="Correct one of the two.",
             )
-        return Drill(entry, experiment, digest.control(entry, experiment, self.config), digest.experiment_sha256(entry))
+        bound = digest.control(entry, experiment, self.config)
+        return Drill(entry, experiment, bound, digest.experiment_sha256(entry, experiment))
 
     def _loaded(self, entry: str) -> Experiment[Any, Any]:
         if entry not in self._experiments:

@@ -25,7 +25,7 @@ def control(entry: str, experiment: Experiment[Any, Any], config: Mapping[str, A
     """
     files = source_files(experiment.bound)
     bound = {
-        "experiment": [entry, experiment_sha256(entry)],
+        "experiment": [entry, experiment_sha256(entry, experiment)],
         "sources": {name: _sha256(path) for name, path in sorted(files.items())},
         "dependencies": dict(_dependencies(files.values())),
         "config": dict(config),
@@ -33,9 +33,15 @@ def control(entry: str, experiment: Experiment[Any, Any], config: Mapping[str, A
     return hashlib.sha256(json.dumps(bound, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def experiment_sha256(entry: str) -> str:
-    """SHA-256 over the module of the experiment called `entry`."""
-    return _sha256(origin(entry.partition(":")[0]))
+def experiment_sha256(entry: str, experiment: Experiment[Any, Any]) -> str:
+    """SHA-256 over the module of the experiment called `entry` and those beside it that it stands on.
+
+    What is a part of the control is left out: the control changes, and the experiment is still the same.
+    """
+    control = source_files(experiment.bound)
+    files = {name: path for name, path in _beside(entry.partition(":")[0]).items() if name not in control}
+    hashes = {name: _sha256(path) for name, path in sorted(files.items())}
+    return hashlib.sha256(json.dumps(hashes, separators=(",", ":")).encode()).hexdigest()
 
 
 def source_files(sources: Iterable[str]) -> dict[str, Path]:
@@ -97,6 +103,32 @@ def _sha256(path: Path) -> str:
 @cache
 def _sha256_of(path: Path, _modified_ns: int, _size: int) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _beside(module: str) -> dict[str, Path]:
+    """The module, and those of its own package that it imports, and that these import, by name."""
+    package = module.rpartition(".")[0]
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = origin(name)
+        waiting += [other for other in _siblings(found[name], package) if importlib.util.find_spec(other)]
+    return found
+
+
+def _siblings(path: Path, package: str) -> Iterator[str]:
+    if not package:
+        return
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (
+                f"{package}.{alias.name}" for alias in node.names if (path.parent / f"{alias.name}.py").exists()
+            )
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            yield node.module or ""
 
 
 def _dependencies(files: Iterable[Path]) -> list[tuple[str, str]]:

@@ -121,7 +121,7 @@ def run(
         entry,
         experiment,
         bound,
-        digest.experiment_sha256(entry),
+        digest.experiment_sha256(entry, experiment),
         tenant,
         environment,
         ", ".join(peer.name for peer in experiment.peers),

@@ -63,11 +63,14 @@ class Sequencer:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
-    def sequence(self) -> int:
-        """Give all statements that wait now their place; how many there were. Raises what keeps it from that."""
+    def sequence(self, *tenants: UUID) -> int:
+        """Give all statements that wait now, or those of `tenants`, their place; how many there were.
+
+        Raises what keeps it from that: LedgerTamperedError, KeyLostError, WitnessError.
+        """
         total = 0
-        while tenants := self._waiting():
-            for tenant_id in tenants:
+        while waiting := [one for one in self._waiting() if one in tenants or not tenants]:
+            for tenant_id in waiting:
                 total += self._batch(tenant_id) or 0
         self._witness.publish()
         return total

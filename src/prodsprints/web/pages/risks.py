@@ -7,8 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from prodsprints import incidents
 from prodsprints.drills import runs
+from prodsprints.ledger import people
 from prodsprints.ledger.errors import LedgerTamperedError
+from prodsprints.register import acceptances, attestations
 from prodsprints.register.model import Kind
 from prodsprints.register.rating import Level, Probability, rate
 from prodsprints.web import drill_list, entries, registers
@@ -17,6 +20,7 @@ from prodsprints.web.api.register import HERE, Where
 from prodsprints.web.entries import Line
 from prodsprints.web.identity import Caller, Reading
 from prodsprints.web.pages.render import page
+from prodsprints.web.registers import Shown
 from prodsprints.web.site import Site
 
 router = APIRouter()
@@ -55,6 +59,7 @@ def risk(risk_id: str, here: Here, caller: Reading, where: Where = HERE) -> Resp
     found = shown.register.risk(risk_id)
     position = shown.register.risks.index(found)
     rows = {row.id for row in found.mitigations}
+    accepted = acceptances.acceptances(here.db, caller.tenant_id, environment=where, risk=found.id, limit=_LATEST)
     return page(
         "risk.html",
         caller=caller,
@@ -64,7 +69,10 @@ def risk(risk_id: str, here: Here, caller: Reading, where: Where = HERE) -> Resp
         risk=found,
         standing=shown.assessment.risks[found.id],
         assessment=shown.assessment,
-        incidents=[one for one in shown.assessment.incidents if one.risk == found.id],
+        incidents=incidents.incidents(here.db, caller.tenant_id, environment=where, risk=found.id, limit=_LATEST),
+        heard=shown.standing.incidents,
+        acceptances=accepted,
+        names=people.names(here.db, caller.tenant_id, {one.person for one in accepted}),
         offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row in rows],
         before=shown.register.risks[position - 1] if position else None,
         after=shown.register.risks[position + 1] if position + 1 < len(shown.register.risks) else None,
@@ -79,6 +87,7 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
     """One row: what is claimed, what is known of it and from what, its drills, its evidence."""
     shown = registers.of(here, caller.tenant_id, where)
     found = registers.row(shown.register, row_id)
+    signed = attestations.attestations(here.db, caller.tenant_id, environment=where, row=found.id, limit=_LATEST)
     return page(
         "row.html",
         caller=caller,
@@ -90,10 +99,19 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
         standing=shown.assessment.rows[found.id],
         assessment=shown.assessment,
         is_signed=found.kind is not Kind.CONTROL,
+        attestations=signed,
+        counting=_nonce(shown, where, found.id),
+        names=people.names(here.db, caller.tenant_id, {one.person for one in signed}),
         offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row == found.id],
         runs=runs.runs(here.db, caller.tenant_id, row=found.id, environment=where, limit=_LATEST),
         evidence=_evidence(here, caller, found.id, where),
     )
+
+
+def _nonce(shown: Shown, environment: str, row: str) -> str:
+    """Which attestation the log heard last for the row: that one counts until it expires."""
+    heard = shown.standing.row(environment, row).attestation
+    return heard.nonce if heard else ""
 
 
 def _evidence(here: Site, caller: Caller, row_id: str, environment: str) -> tuple[Line, ...]:
