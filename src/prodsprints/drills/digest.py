@@ -112,23 +112,22 @@ def _beside(module: str) -> dict[str, Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = origin(name)
-        waiting += [other for other in _siblings(found[name], package) if importlib.util.find_spec(other)]
+        if name not in found:
+            found[name] = path = origin(name)
+            stat = path.stat()
+            waiting += _siblings(path, package, stat.st_mtime_ns, stat.st_size)
     return found
 
 
-def _siblings(path: Path, package: str) -> Iterator[str]:
-    if not package:
-        return
+@cache
+def _siblings(path: Path, package: str, _modified_ns: int, _size: int) -> tuple[str, ...]:
+    named: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.module == package:
-            yield from (
-                f"{package}.{alias.name}" for alias in node.names if (path.parent / f"{alias.name}.py").exists()
-            )
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
-            yield node.module or ""
+            named |= {f"{package}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{package}."):
+            named.add(node.module)
+    return tuple(sorted(name for name in named if (path.parent / f"{name.rpartition('.')[2]}.py").exists()))
 
 
 def _dependencies(files: Iterable[Path]) -> list[tuple[str, str]]:
