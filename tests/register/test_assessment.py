@@ -94,6 +94,16 @@ def test_nothing_is_worked_out_again_while_nothing_changes(wired: Register) -> N
     assert second.now == BEGIN + HOUR
 
 
+def test_what_ends_by_itself_is_told_in_the_order_in_which_it_ends(wired: Register) -> None:
+    log = (
+        Log().add(attestation("S001.5", expires=BEGIN + 3 * DAY)).drill().drill("failed", row="R002.1", variant="hang")
+    )
+    found = look(wired, log)
+    assert [row.row for row in found.ending(BEGIN + 30 * DAY)] == ["S001.5", "R001.1"]
+    assert [row.row for row in found.ending(BEGIN + 7 * DAY)] == ["S001.5"]
+    assert not found.ending(BEGIN + 3 * DAY)
+
+
 def test_a_log_that_was_tampered_with_makes_every_row_invalid_and_says_why(wired: Register) -> None:
     found = look(wired, Log().drill(), state=LogOf(LogState.TAMPERED, "Entry 3 is missing."))
     assert found.counts.invalid == 117

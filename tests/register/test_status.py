@@ -65,6 +65,20 @@ def test_what_held_elsewhere_proves_nothing_here(row: Mitigation) -> None:
     assert look(row, log, environment="production").status is Status.UNPROVEN
 
 
+def test_outside_of_scratch_a_drill_counts_with_the_scratch_placebo_of_the_same_control(row: Mitigation) -> None:
+    there = {"environment": "production"}
+
+    def found(log: Log) -> Status:
+        return look(row, log, environment="production").status
+
+    assert found(Log().drill().drill(**there, placebo_of=0)) is Status.PROVEN
+    assert found(Log().drill().drill("failed", **there, placebo_of=0)) is Status.FAILING
+    assert found(Log().drill().drill(**there)) is Status.INVALID, "links none"
+    assert found(Log().drill(digest="b").drill(**there, placebo_of=0)) is Status.INVALID, "of another digest"
+    assert found(Log().drill("invalid").drill(**there, placebo_of=0)) is Status.INVALID, "the placebo held"
+    assert found(Log().drill().drill(**there, placebo_of=1)) is Status.INVALID, "not before it"
+
+
 def test_every_drill_of_a_row_has_to_hold(row: Mitigation) -> None:
     log = Log().drill()
     both = {"storm": sha("a"), "hang": sha("b")}
@@ -209,7 +223,9 @@ def test_only_a_changed_and_linked_experiment_that_holds_afterwards_lifts_it(row
     log.add(incident("linked", variant="storm"))
     assert look(row, log).status is Status.CONTRADICTED, "held before it was linked"
     assert look(row, log.drill(experiment="old")).status is Status.CONTRADICTED, "not changed"
-    assert look(row, log.drill(experiment="new", environment="production")).status is Status.CONTRADICTED, "elsewhere"
+    assert (
+        look(row, log.drill(experiment="new", environment="production", placebo_of=0)).status is Status.CONTRADICTED
+    ), "elsewhere"
     assert look(row, log.drill("failed", experiment="new")).status is Status.CONTRADICTED, "failed"
     log.drill(experiment="new")
     assert look(row, log).status is Status.FAILING
@@ -222,8 +238,10 @@ def test_a_clock_that_goes_backwards_cannot_make_a_failure_good(row: Mitigation)
     assert look(row, log).status is Status.FAILING
 
 
-def test_drills_that_cannot_be_imported_prove_nothing(row: Mitigation) -> None:
-    assert look(row, Log().drill(), digests={}).status is Status.UNPROVEN
+def test_drills_that_cannot_be_imported_prove_nothing_any_more(row: Mitigation) -> None:
+    assert look(row, Log(), digests={}).status is Status.UNPROVEN
+    assert look(row, Log().drill(), digests={}).status is Status.STALE
+    assert look(row, Log().drill("failed"), digests={}).status is Status.FAILING
 
 
 # --- what always holds ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from prodsprints.cli.platform import Platform
 from prodsprints.kernel.errors import ExitCode
 
 if TYPE_CHECKING:
-    from prodsprints.drills.mutation import Report
+    from prodsprints.drills.mutation_report import Report
 
 Json = dict[str, Any]
 
@@ -93,7 +93,9 @@ def table(drills: list[Json]) -> Table:
     return lines
 
 
-def mutate(rows: tuple[str, ...], *, most: int, seed: int, note: Callable[[str], None]) -> Iterator[Report]:
+def mutate(
+    rows: tuple[str, ...], *, most: int, seed: int, at_once: int, note: Callable[[str], None]
+) -> Iterator[Report]:
     """The mutation report of each of the register's rows that are named, or of every row with a drill."""
     from prodsprints.bench.scratch import scratch
     from prodsprints.drills import mutation
@@ -113,6 +115,7 @@ def mutate(rows: tuple[str, ...], *, most: int, seed: int, note: Callable[[str],
                 admin=place.postgres.admin_address("postgres"),
                 most=most,
                 seed=seed,
+                at_once=at_once,
                 progress=note,
             )
 

@@ -23,10 +23,11 @@ class Group(StrEnum):
 
 
 class Ending(StrEnum):
-    """How the playing of an arm ended."""
+    """How the playing of an arm ended: HUNG under the fault, in the control, which did not come back in time."""
 
     PLAYED = "played"
     UNSTEADY = "unsteady"
+    HUNG = "hung"
     BROKEN = "broken"
 
 
@@ -57,7 +58,7 @@ class Played:
     """One arm from its beginning to its end.
 
     `broken` says why it gives no verdict, if it ended so: the drill raised, hung, or left something behind. `lines` are
-    the lines that it executed, by file, where they were traced.
+    the lines that it executed, by file, where they were traced. `phase` is the last that it came to.
     """
 
     arm: Arm
@@ -71,6 +72,7 @@ class Played:
     fault_ended: float | None = None
     broken: str = ""
     lines: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    phase: str = ""
 
     def of(self, group: Group) -> tuple[Look, ...]:
         """The looks of one group, in order."""
@@ -141,4 +143,5 @@ class Listening:
             self.fault_ended,
             "; ".join(self.broken),
             self.lines,
+            self.phase,
         )

@@ -85,6 +85,7 @@ class _Playing:
         self._script = script
         self._voice = voice
         self._own_files: frozenset[str] = frozenset()
+        self._looking: tuple[Group, str, float] | None = None
 
     def play(self) -> None:
         script, voice = self._script, self._voice
@@ -163,6 +164,7 @@ class _Playing:
         all_hold = True
         for probe in probes:
             began = self._voice.now()
+            self._looking = (group, probe.name, began)
             try:
                 seen = probe.look(stage, peers, subject)
             except Exception as error:
@@ -174,6 +176,7 @@ class _Playing:
                 seen = broke(_raised(error))
             if not isinstance(seen, Observation):
                 raise TypeError(f"the probe {probe.name!r} returned {seen!r}, which is no Observation")
+            self._looking = None
             self._tell(group, probe.name, seen, began)
             all_hold = all_hold and seen.holds
         return all_hold
@@ -199,14 +202,33 @@ class _Playing:
         while stage.remaining_seconds > 0:
             time.sleep(min(_TICK_SECONDS, stage.remaining_seconds + 0.001))
             self._voice.flush()
-        frames = sys._current_frames()
-        here = traceback.extract_stack(frames[threading.main_thread().ident or 0])[-1]
+        stack = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident or 0])
+        if (ending := self._hung_in_the_control(stack, limit_seconds)) is not None:
+            self._voice.say(kind="end", ending=ending)
+            os._exit(0)
+        here = stack[-1]
         where = f"{Path(here.filename).name}:{here.lineno}"
         self._voice.say(
             kind="broken",
             why=f"it hung: still in phase {self._voice.phase!r} after {limit_seconds:g} s, at {where}",
         )
         os._exit(0)
+
+
+    def _hung_in_the_control(self, stack: traceback.StackSummary, limit_seconds: float) -> Ending | None:
+        """Tell of the probe whose call of the control did not come back, if that is what the time went for.
+
+        Half of the limit, for one probe: on a machine that is merely slow no single one takes as long.
+        """
+        looking = self._looking
+        if looking is None or not any(frame.filename in self._own_files for frame in stack):
+            return None
+        group, name, began = looking
+        seconds = self._voice.now() - began
+        if seconds < limit_seconds / 2 or group is Group.SEEN:
+            return None
+        self._tell(group, name, broke(f"the control did not come back within {seconds:.0f} s"), began)
+        return Ending.UNSTEADY if group is Group.STEADY else Ending.HUNG
 
 
 class _Voice:

@@ -20,6 +20,12 @@ FORMAT = "1.20.0"
 """The version of chaoslib whose journal this is the form of."""
 
 _MOST_SAMPLES = 2_000
+_STATUS = {
+    Ending.PLAYED: "completed",
+    Ending.UNSTEADY: "failed",
+    Ending.HUNG: "failed",
+    Ending.BROKEN: "aborted",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def of(entry: str, experiment: Experiment[Any, Any], played: Played, *, node: st
         "node": node,
         "experiment": _experiment(entry, experiment, played.arm, digest),
         "start": iso(played.started_at),
-        "status": {Ending.PLAYED: "completed", Ending.UNSTEADY: "failed", Ending.BROKEN: "aborted"}[played.ending],
+        "status": _STATUS[played.ending],
         "deviated": any(not look.holds for look in (*played.of(Group.PROBES), *after)),
         "steady_states": {
             "before": {"steady_state_met": _met(steady), "probes": [moments.look(look) for look in steady]},

@@ -42,6 +42,11 @@ class Mutant:
     in_functions: frozenset[int]
 
     @property
+    def is_schema(self) -> bool:
+        """Whether it is one of SQL: its module is a file beside a module."""
+        return ":" in self.module
+
+    @property
     def change(self) -> str:
         """The change in a few words."""
         return f"{self.before} → {self.after}"
@@ -53,8 +58,9 @@ class Mutant:
 def generate(module: str, source: str) -> list[Mutant]:
     """Every mutant of a module, in the order of its lines; the same source gives the same ones.
 
-    Damaged are comparisons, boolean and arithmetic operators, conditions, numbers and truth values, returned values,
-    and statements, which are left out. Not damaged are texts, annotations, decorators, assertions, logging, what an
+    Damaged are comparisons, boolean and arithmetic operators, conditions, truth values, returned values, statements,
+    which are left out, and numbers: each becomes 0, and each becomes another one, an integer its successor and a float
+    ten times itself. Not damaged are texts, annotations, decorators, assertions, logging, what an
     error says, and what only a type checker reads.
     """
     text = source.encode()
@@ -144,8 +150,10 @@ class _Finder:
         match node.value:
             case bool(value):
                 yield self._whole(node, str(not value), "constant")
-            case int(value) | float(value):  # does it matter at all? a limit that is one higher is rarely another one
+            case int(value) | float(value):
                 yield self._whole(node, "1" if value == 0 else "0", "constant")
+                if value != 0:
+                    yield self._whole(node, str(value + 1 if isinstance(value, int) else value * 10), "number")
 
     def _operators(self, node: ast.expr) -> Iterator[_Edit]:
         match node:

@@ -4,112 +4,32 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 from uuid import UUID
 
 from prodsprints.drills import engine, mutants, trace, verdict
-from prodsprints.drills.arms import Played
+from prodsprints.drills.arms import Ending, Played
 from prodsprints.drills.catalog import Drill
 from prodsprints.drills.engine import Result
 from prodsprints.drills.errors import ExperimentError
 from prodsprints.drills.mutants import Mutant
+from prodsprints.drills.mutation_report import Fate, Report, Tried
 from prodsprints.drills.stage import Arm
 from prodsprints.drills.verdict import Outcome
 from prodsprints.drills.workshop import Workshop
+from prodsprints.kernel import clock
 from prodsprints.kernel.settings import Settings
 from prodsprints.store.address import Address
 
 _NOBODY = UUID(int=0)
-_GOOD_SCORE = 0.9
-
-
-class Fate(StrEnum):
-    """What became of a mutant.
-
-    Only a drill that *fails* has caught one. A mutant that ends the drill without a verdict, because it hangs or cannot
-    be imported, is not caught: whoever watches the register would see nothing change but a date. What raises an
-    exception through the control's own lines is a failing probe, in a drill of a mutant as in any other.
-    """
-
-    CAUGHT = "caught"
-    SURVIVED = "survived"
-    UNDECIDED = "undecided"
-    EQUIVALENT = "equivalent"
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One mutant (or the author's patch), what became of it, and why."""
-
-    what: str
-    fate: Fate
-    why: str
-    variant: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the drills of one row noticed. `uncovered` are the sources' lines that no drill executes, by module."""
-
-    row: str
-    generated: int
-    tried: tuple[Tried, ...]
-    patch: Tried | None
-    uncovered: dict[str, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def score(self) -> float:
-        """The share of the damages that change what the control does which the drills noticed."""
-        counted = [each for each in self.tried if each.fate is not Fate.EQUIVALENT]
-        return sum(each.fate is Fate.CAUGHT for each in counted) / len(counted) if counted else 1.0
-
-    @property
-    def is_good(self) -> bool:
-        """Enough was noticed, and the author's own patch was."""
-        return self.score >= _GOOD_SCORE and (self.patch is None or self.patch.fate is Fate.CAUGHT)
-
-    @property
-    def survivors(self) -> tuple[Tried, ...]:
-        """All that was not caught."""
-        return tuple(each for each in self.tried if each.fate is not Fate.CAUGHT)
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "row": self.row,
-            "score": round(self.score, 4),
-            "generated": self.generated,
-            "tried": len(self.tried),
-            **{fate.value: sum(each.fate is fate for each in self.tried) for fate in Fate},
-            "patch": None if self.patch is None else {"fate": self.patch.fate, "why": self.patch.why},
-            "survivors": [vars(each) for each in self.survivors],
-            "uncovered": {module: list(lines) for module, lines in self.uncovered.items()},
-        }
-
-    def as_text(self) -> str:
-        """For people."""
-        counts = ", ".join(
-            f"{number} {fate.value}" for fate in Fate if (number := sum(each.fate is fate for each in self.tried))
-        )
-        lines = [
-            f"{self.row}: {self.score:.0%} of {len(self.tried)} damages noticed ({counts};"
-            f" drawn from {self.generated} in lines that the drills execute)"
-        ]
-        if self.patch is not None:
-            lines.append(f"  the author's patch: {self.patch.fate}, {self.patch.why}")
-        lines += [
-            f"  {each.fate}: {each.what}" + ("" if each.fate is Fate.SURVIVED else f"\n    {each.why}")
-            for each in self.survivors
-        ]
-        lines += [
-            f"  not executed by any drill: {module}, lines {_ranges(numbers)}"
-            for module, numbers in self.uncovered.items()
-        ]
-        return "\n".join(lines)
+# Where an arm ends whose source cannot be loaded; a schema is loaded where the peers are started.
+_UNBORN = {False: frozenset({"import"}), True: frozenset({"import", "stand"})}
 
 
 def mutate(
@@ -120,34 +40,70 @@ def mutate(
     admin: Address | None,
     most: int = 60,
     seed: int = 1,
+    at_once: int = 1,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Drill up to `most` damaged copies of the sources of `row`; the working tree stays as it is.
 
-    Raises ExperimentError when a drill of the row does not hold on the sources as they are.
+    Raises ExperimentError when a drill of the row does not hold on the sources as they are, before or afterwards: then
+    what was seen may be the machine's doing.
     """
-    with Workshop.over(drills) as workshop:
-        bench = _Bench(workshop, settings, admin)
-        played = [bench.baseline(drill) for drill in drills]
-        for each in played:
-            progress(f"{row} {each.drill.experiment.variant}: holds as it is")
-        every = workshop.mutants()
+    began, started_at = time.monotonic(), clock.now()
+    with ExitStack() as stack:
+        benches: SimpleQueue[_Bench] = SimpleQueue()
+        for _ in range(at_once):
+            benches.put(_Bench(stack.enter_context(Workshop.over(drills)), settings, admin))
+        with _borrowed(benches) as bench:
+            workshop = bench.workshop
+            played = [bench.baseline(drill) for drill in drills]
+            for each in played:
+                progress(f"{row} {each.drill.experiment.variant}: holds as it is")
+            every = workshop.mutants()
+            workshop.refuse_unknown_notes(every)
         covered = [mutant for mutant in every if any(each.executes(mutant) for each in played)]
         chosen = mutants.sample(covered, most, seed)
-        tried = []
-        for number, mutant in enumerate(chosen, 1):
-            with workshop.damaged(mutant):
-                tried.append(bench.fate(str(mutant), [each for each in played if each.executes(mutant)]))
+
+        def tried(numbered: tuple[int, Mutant]) -> Tried:
+            number, mutant = numbered
+            with _borrowed(benches) as bench, bench.workshop.damaged(mutant):
+                executing = [each for each in played if each.executes(mutant)]
+                found = bench.fate(str(mutant), executing, unborn=_UNBORN[mutant.is_schema])
             known = workshop.equivalent(mutant)
-            if known and tried[-1].fate is not Fate.CAUGHT:
-                tried[-1] = replace(tried[-1], fate=Fate.EQUIVALENT, why=known)
-            progress(f"{row} {number}/{len(chosen)} {tried[-1].fate}: {mutant}")
-        patch = None
-        if workshop.patch.exists():
-            with workshop.patched():
-                patch = bench.fate(workshop.patch.name, played)
-            progress(f"{row} {patch.fate}: {patch.what}")
-        return Report(row, len(covered), tuple(tried), patch, _uncovered(workshop, played))
+            if known and found.fate is not Fate.CAUGHT:
+                found = replace(found, fate=Fate.EQUIVALENT, why=known)
+            progress(f"{row} {number}/{len(chosen)} {found.fate}: {mutant}")
+            return replace(found, operator=mutant.operator)
+
+        with ThreadPoolExecutor(at_once) as pool:
+            all_tried = tuple(pool.map(tried, enumerate(chosen, 1)))
+        with _borrowed(benches) as bench:
+            patch = None
+            if workshop.patch.exists():
+                with bench.workshop.patched():
+                    patch = bench.fate(workshop.patch.name, played)
+                progress(f"{row} {patch.fate}: {patch.what}")
+            for drill in drills:
+                bench.baseline(drill)
+        return Report(
+            row,
+            started_at,
+            time.monotonic() - began,
+            seed,
+            len(every),
+            len(covered),
+            all_tried,
+            patch,
+            _uncovered(workshop, played),
+        )
+
+
+@contextmanager
+def _borrowed(benches: SimpleQueue[_Bench]) -> Iterator[_Bench]:
+    bench = benches.get()
+    try:
+        yield bench
+    finally:
+        benches.put(bench)
 
 
 @dataclass(frozen=True)
@@ -185,17 +141,21 @@ class _Bench:
         lines = {name: result.treatment.lines.get(str(path), frozenset()) for name, path in files.items()}
         return _Baseline(drill, result.placebo, lines)
 
-    def fate(self, what: str, played: Sequence[_Baseline]) -> Tried:
+    def fate(self, what: str, played: Sequence[_Baseline], unborn: frozenset[str] = frozenset()) -> Tried:
         """Ask each drill in turn until one catches it."""
         tried = Tried(what, Fate.SURVIVED, "no drill of the row executes it", "")
         for each in played:
             variant = each.drill.experiment.variant
-            found = verdict.judge(
-                each.drill.experiment, self._run(each.drill, (Arm.TREATMENT,)).treatment, each.placebo
-            )
+            treatment = self._run(each.drill, (Arm.TREATMENT,)).treatment
+            found = verdict.judge(each.drill.experiment, treatment, each.placebo)
             if found.outcome is Outcome.FAILED:
                 return Tried(what, Fate.CAUGHT, found.reason, variant)
-            fate = Fate.SURVIVED if found.outcome is Outcome.HELD else Fate.UNDECIDED
+            if found.outcome is Outcome.HELD:
+                fate = Fate.SURVIVED
+            elif treatment.ending is Ending.BROKEN and treatment.phase in unborn:
+                fate = Fate.STILLBORN
+            else:
+                fate = Fate.UNDECIDED
             tried = Tried(what, fate, found.reason, variant)
         return tried
 
@@ -221,19 +181,10 @@ class _Bench:
 def _uncovered(workshop: Workshop, played: Sequence[_Baseline]) -> dict[str, tuple[int, ...]]:
     uncovered = {}
     for name, path in workshop.modules().items():
+        if path.suffix != ".py":
+            continue  # all of a schema is executed when it is made; which of its functions are called is not traced
         executed = frozenset[int]().union(*(each.lines.get(name, frozenset()) for each in played))
         left = trace.statement_lines(path.read_text(encoding="utf-8")) - executed
         if left:
             uncovered[name] = tuple(sorted(left))
     return uncovered
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """`12-14, 20`."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

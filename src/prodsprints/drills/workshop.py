@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from prodsprints.drills import digest, mutants
+from prodsprints.drills import digest, mutants, mutants_sql
 from prodsprints.drills.catalog import Drill
 from prodsprints.drills.errors import ExperimentError
 from prodsprints.drills.mutants import Mutant
@@ -21,6 +21,10 @@ from prodsprints.kernel.errors import UsageError
 
 _PATCH_SECONDS = 30
 _KNOWN_KEYS = frozenset({"module", "line", "change", "why"})
+_GENERATORS = {
+    ".py": lambda name, source: mutants.generate(name, source),
+    ".sql": lambda name, source: mutants_sql.generate(name, source),
+}
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ class Workshop:
         return self.notes / f"{self.row}.patch"
 
     def copies(self, drill: Drill) -> dict[str, Path]:
-        """The copied modules that are the control of one drill, by name."""
+        """The copied modules and schemas that are the control of one drill, by name."""
         files = digest.source_files(drill.experiment.sources)
-        return {name: self._copy(name, path) for name, path in files.items() if path.suffix == ".py"}
+        return {name: self._copy(name, path) for name, path in files.items() if path.suffix in _GENERATORS}
 
     def modules(self) -> dict[str, Path]:
         """Those of all the drills."""
@@ -79,7 +83,7 @@ class Workshop:
         return [
             mutant
             for name, path in sorted(self.modules().items())
-            for mutant in mutants.generate(name, path.read_text(encoding="utf-8"))
+            for mutant in _GENERATORS[path.suffix](name, path.read_text(encoding="utf-8"))
         ]
 
     @contextmanager
@@ -109,6 +113,16 @@ class Workshop:
             if (known["module"], known["line"], known["change"]) == (mutant.module, mutant.text, mutant.change):
                 return known["why"]
         return ""
+
+    def refuse_unknown_notes(self, every: Sequence[Mutant]) -> None:
+        """Raise UsageError for a note about a damage that is not made: its line was changed since."""
+        made = {(mutant.module, mutant.text, mutant.change) for mutant in every}
+        for known in self._known():
+            if (known["module"], known["line"], known["change"]) not in made:
+                raise UsageError(
+                    f"{self.row}.yaml explains {known['change']!r} in {known['line']!r}, and no damage is that one.",
+                    next_step="Leave it out, or copy the damage as it is now called.",
+                )
 
     def _copy(self, name: str, path: Path) -> Path:
         top = digest.origin(_top(name))

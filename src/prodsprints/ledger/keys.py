@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +92,7 @@ class Key:
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`."""
         try:
-            self._verifier.verify(signature, message)
+            _verifier(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
             return False
         return True
@@ -101,10 +101,6 @@ class Key:
     def is_current(self) -> bool:
         """Whether it signs what is said now."""
         return self.until_index is None and self.revoked is None
-
-    @cached_property
-    def _verifier(self) -> Ed25519PublicKey:
-        return Ed25519PublicKey.from_public_bytes(self.public)
 
 
 @dataclass(frozen=True)
@@ -202,6 +198,11 @@ def _parsed(text: bytes) -> Any:
 def key_id(public: bytes) -> str:
     """A key's name: the beginning of its public part's SHA-256."""
     return hashlib.sha256(public).hexdigest()[:_ID_DIGITS]
+
+
+@lru_cache(maxsize=1_024)
+def _verifier(public: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 def _decoded(text: str) -> bytes:

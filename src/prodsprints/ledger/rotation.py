@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,7 +36,7 @@ def rotate(db: Database, tenant_id: UUID, keyring: Keyring, role: Role, *, timeo
             return keyring.replace(tenant_id, old, private, at=size)
 
 
-def revoke(db: Database, tenant_id: UUID, keyring: Keyring, key_id: str, *, from_index: int) -> None:
+def revoke(db: Database, tenant_id: UUID, keyring: Keyring, key_id: str, *, from_index: int) -> Key:
     """Believe nothing that the key signed at `from_index` or later; a key that still speaks is rotated first.
 
     For a key of the log itself that is from the next checkpoint on: what it signed before, the witness holds fast.
@@ -54,6 +55,7 @@ def revoke(db: Database, tenant_id: UUID, keyring: Keyring, key_id: str, *, from
     with keyring.silent(tenant_id):
         keyring.revoke(tenant_id, key_id, from_index=from_index)
         announce(db, keyring.signer(tenant_id))
+    return replace(key, revoked=from_index)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from prodsprints.drills.policy import SCRATCH
 from prodsprints.ledger.log import Entry
 from prodsprints.register import testimony
 from prodsprints.register.drilled import Drilled, Mark
@@ -154,6 +155,9 @@ class _Draft:
                 self._hear_person(said)
 
     def _hear_drill(self, said: Verdict | Unusable) -> None:
+        if isinstance(said, Verdict) and not self._has_placebo(said):
+            why = "it links no scratch drill of the same control, so that nothing shows what its bare peer does."
+            said = Unusable(said.index, said.at, said.nonce, said.environment, said.row, said.variant, why)
         place = (said.environment, said.row)
         row = self._rows.get(place, _NOTHING)
         known = row.variants.get(said.variant, _UNDRILLED)
@@ -166,6 +170,13 @@ class _Draft:
             self._reopen((said.environment, risk_of(said.row)), Mark(said.index, said.at))
         if isinstance(said, Verdict) and said.outcome == "held":
             self._lift(said)
+
+    def _has_placebo(self, said: Verdict) -> bool:
+        # whether it is that very drill is not asked: any of this digest that held had its placebo fail as it must
+        if said.environment in SCRATCH:
+            return True
+        scratch = (self._rows.get((place, said.row), _NOTHING).variants.get(said.variant) for place in SCRATCH)
+        return said.placebo_of is not None and any(one and one.tally(said.digest).passes for one in scratch)
 
     def _reopen(self, place: Place, mark: Mark) -> None:
         accepted = self._acceptances.get(place)

@@ -180,7 +180,10 @@ def _drill_parts(
         lacking = " and ".join(f"no {part}" for part in mitigation.missing_software)
         yield _Part(Status.UNPROVEN, f"It has {lacking} yet.")
     elif not digests:
-        yield _Part(Status.UNPROVEN, "Its drills cannot be imported here.")
+        last = max(
+            (one.held for one in standing.variants.values() if one.held), key=lambda mark: mark.index, default=None
+        )
+        yield _Part(Status.STALE if last else Status.UNPROVEN, "Its drills cannot be imported here.", last)
     for variant, digest in digests.items():
         drilled = standing.variants.get(variant, _UNDRILLED)
         yield _variant_part(variant, drilled, digest, mitigation.max_age_days, now)

@@ -31,7 +31,10 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Spoken):
-    """A drill that ended with `held`, `failed`, or `invalid`: it proves nothing, since its placebo held too."""
+    """A drill that ended with `held`, `failed`, or `invalid`: it proves nothing, since its placebo held too.
+
+    `placebo_of` is the scratch drill whose placebo arm speaks for this one too, where only the treatment may be run.
+    """
 
     row: str
     variant: str
@@ -39,6 +42,7 @@ class Verdict(Spoken):
     digest: str
     experiment: str
     peer_class: str
+    placebo_of: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,16 @@ def _verdict(index: int, at: float, statement: Statement) -> Verdict:
         digest=statement.subjects[0].sha256,
         experiment=_text(drill, "experiment", _SHA256),
         peer_class=_least_telling(drill.get("peers")),
+        placebo_of=_earlier(drill.get("placebo_of"), index),
     )
+
+
+def _earlier(named: object, index: int) -> int | None:
+    if named is None:
+        return None
+    if type(named) is not int or not 0 <= named < index:
+        raise _NotUnderstoodError("the drill whose placebo it links is not before it in the log.")
+    return named
 
 
 def _least_telling(peers: object) -> str:

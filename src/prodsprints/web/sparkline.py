@@ -50,6 +50,5 @@ def _said(reading: Reading) -> str:
     if not days:
         return "No day has data."
     first, last = days[0], days[-1]
-    return (
-        f"{words.count(len(days), 'day')} with data: {first.value:.4g} on {first.day}, {last.value:.4g} on {last.day}."
-    )
+    ends = f"{first.value:.4g} on {first.day}, {last.value:.4g} on {last.day}"
+    return f"{words.count(len(days), 'day')} with data: {ends}."

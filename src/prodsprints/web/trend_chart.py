@@ -76,10 +76,8 @@ def _steps(points: Sequence[Point], days: svg.Scale, left: svg.Scale) -> Iterato
 def _days(points: Sequence[Point], days: svg.Scale, y: float) -> Iterator[str]:
     every = -(-len(points) // _MOST_DATES)
     for day in range(len(points) - 1, -1, -every):
-        x, anchor = days(day), "end" if day == len(points) - 1 else "middle"
-        yield svg.text(
-            x if anchor == "middle" else _WIDTH - _RIGHT, y + 19, str(points[day].day), fill="muted", anchor=anchor
-        )
+        x, anchor = (_WIDTH - _RIGHT, "end") if day == len(points) - 1 else (days(day), "middle")
+        yield svg.text(x, y + 19, str(points[day].day), fill="muted", anchor=anchor)
 
 
 def _said(points: Sequence[Point]) -> str:

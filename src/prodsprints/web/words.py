@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from prodsprints.drills.runs import DrillRun
 from prodsprints.release.progress import Step
 from prodsprints.release.records import Release
 
+_INCIDENT = re.compile(r"Incident [0-9a-f]{8}-[0-9a-f-]{27} happened")
 _STATUS = {
     "queued": ("Queued", "idle"),
     "running": ("Running", "live"),
@@ -97,6 +99,16 @@ def measured(value: float, unit: str) -> str:
     """`99.87 %`, `0.4 s`, `3 days`, `2`."""
     said = f"{value:.4g}"
     return f"{said} {unit}" if unit else said
+
+
+def yearly(events: float) -> str:
+    """`1.2 a year`, `less than 0.01 a year`."""
+    return f"{events:.2g} a year" if events >= 0.01 else "less than 0.01 a year"
+
+
+def reason(text: str) -> str:
+    """A status' reason for people: which incident it was, a page says by its title and not by its number."""
+    return _INCIDENT.sub("An incident happened", text)
 
 
 def step(name: str) -> str:

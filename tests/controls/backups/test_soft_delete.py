@@ -14,7 +14,7 @@ from prodsprints.controls.backups.errors import NoSuchProjectError, ProjectDelet
 from prodsprints.controls.backups.soft_delete import SoftDelete
 from prodsprints.drills import engine, mutation
 from prodsprints.drills.catalog import Catalog
-from prodsprints.drills.mutation import Fate
+from prodsprints.drills.mutation_report import Fate
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, progress, records, requests

@@ -15,7 +15,7 @@ from prodsprints.controls.data_protection import drills, isolation
 from prodsprints.controls.data_protection.errors import NotIsolatedError
 from prodsprints.drills import engine, mutation
 from prodsprints.drills.catalog import Catalog
-from prodsprints.drills.mutation import Fate
+from prodsprints.drills.mutation_report import Fate
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
 from prodsprints.store import migrate, scratch

@@ -82,19 +82,22 @@ def new(folder: Path, row: str, out: Output) -> None:
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
 @click.option("--most", default=60, show_default=True, help="How many damages to try for each row, at the most.")
 @click.option("--seed", default=1, show_default=True, help="Which of them are drawn.")
+@click.option(
+    "--at-once", default=2, show_default=True, type=click.IntRange(1, 64), help="How many are drilled at the same time."
+)
 @options.as_json
-def mutate(rows: tuple[str, ...], most: int, seed: int, out: Output) -> int:
+def mutate(rows: tuple[str, ...], most: int, seed: int, at_once: int, out: Output) -> int:
     """Damage copies of the controls of ROW (all rows, if none is named), and see whether their drills notice.
 
-    Works without a platform, on a PostgreSQL of its own. Exit code 1 if fewer than 90 % of the damages were noticed, or
-    the author's own patch was not.
+    Works without a platform, on a PostgreSQL of its own. Exit code 1 if fewer than 90 % of the damages were noticed that
+    change what the control does, or the author's own patch was not.
 
     \b
     Example: prodsprints drill mutate R001.1 --most 20
     """
     from prodsprints.cli import drilling
 
-    reports = drilling.mutate(rows, most=most, seed=seed, note=out.note)
+    reports = drilling.mutate(rows, most=most, seed=seed, at_once=at_once, note=out.note)
     good = True
     for report in reports:
         out.line("mutation", report.as_json())

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN_FINDINGS = 10
 
+_of = click.option("--tenant", default="default", show_default=True, metavar="NAME", help="Whose log.")
+
 
 @click.group("evidence")
 def command() -> None:
@@ -109,6 +111,57 @@ def keys(platform: Platform, out: Output) -> None:
             "" if revoked is None else f"from {revoked} on",
         )
     out.say(table if found else "Nothing was signed yet.")
+
+
+@command.command("rotate")
+@click.argument("role", type=click.Choice(["drill", "person", "platform", "log"]))
+@_of
+@options.as_json
+def rotate(role: str, tenant: str, out: Output) -> None:
+    """Have ROLE sign with a new key from now on. What the old one signed stays verifiable.
+
+    Keys are files of this home, and no API reaches them: run it where `prodsprints up` runs, while it runs.
+
+    \b
+    Example: prodsprints evidence rotate drill
+    """
+    from prodsprints.cli.running import keys as running
+    from prodsprints.ledger import rotation
+    from prodsprints.ledger.keys import Role
+
+    with running.keyring_of(tenant) as (db, tenant_id, keyring):
+        new = rotation.rotate(db, tenant_id, keyring, Role(role))
+    out.line("key", new.as_json())
+    out.say(f"{new.id} speaks for {role} from entry {new.from_index} on.")
+
+
+@command.command("revoke")
+@click.argument("key_id", metavar="KEY")
+@click.option(
+    "--from",
+    "from_index",
+    type=click.IntRange(0),
+    required=True,
+    metavar="INDEX",
+    help="The first entry that it must not have signed.",
+)
+@_of
+@options.as_json
+def revoke(key_id: str, from_index: int, tenant: str, out: Output) -> None:
+    """Believe nothing that KEY signed at INDEX or later; what it shows then no longer counts as proven.
+
+    A key that still speaks is rotated first. Run it where `prodsprints up` runs, while it runs.
+
+    \b
+    Example: prodsprints evidence revoke 1f0c… --from 4711
+    """
+    from prodsprints.cli.running import keys as running
+    from prodsprints.ledger import rotation
+
+    with running.keyring_of(tenant) as (db, tenant_id, keyring):
+        revoked = rotation.revoke(db, tenant_id, keyring, key_id, from_index=from_index)
+    out.line("key", revoked.as_json())
+    out.say(f"Nothing that {revoked.id} signed from entry {revoked.revoked} on is believed any more.")
 
 
 def _read(path: Path) -> bytes:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+import dns.exception
+
 from prodsprints.controls.dns import names, peers
 from prodsprints.controls.dns.cache import Bounds, Freshness, Known
-from prodsprints.controls.dns.peers import TWISTED
+from prodsprints.controls.dns.peers import TWISTED, StubResolver
 from prodsprints.controls.dns.resolver import Answer, Origin, Resolver
-from prodsprints.controls.dns.servers import Server, Servers
+from prodsprints.controls.dns.servers import Server
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
@@ -35,18 +37,7 @@ class Fleet:
     processes: tuple[int, ...]
 
 
-class Unremembering:
-    """The same servers, asked for every name again."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._servers = Servers(lambda: fleet.servers)
-
-    def resolve(self, name: str, *, within_seconds: float = 0.5) -> Answer:
-        """As `Resolver.resolve`."""
-        return Answer(name, self._servers.ask(name, within_seconds=within_seconds).addresses, 0.0, Origin.ANSWERED)
-
-
-Names = Resolver | Unremembering
+Names = Resolver | StubResolver
 
 
 @contextmanager
@@ -66,8 +57,8 @@ def _our_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
 
 
 @contextmanager
-def _no_memory(_: Stage, fleet: Fleet) -> Iterator[Names]:
-    yield Unremembering(fleet)
+def _stub_resolver(_: Stage, fleet: Fleet) -> Iterator[Names]:
+    yield StubResolver(fleet.servers)
 
 
 @contextmanager
@@ -91,7 +82,7 @@ def _asked(stage: Stage, subject: Names, name: str = _NAME, **more: float) -> tu
     began = time.monotonic()
     try:
         answer, trouble = subject.resolve(name, **more), ""
-    except ProdSprintsError as error:
+    except (dns.exception.DNSException, ProdSprintsError) as error:
         answer, trouble = None, f"{type(error).__name__}: {error}"[:200]
     seconds = time.monotonic() - began
     stage.sample(answer is not None, seconds, answer.origin if answer else "no answer")
@@ -220,15 +211,12 @@ _silent: Experiment[Fleet, Names] = Experiment(
     title="Names are still resolved while no DNS server answers",
     safety=Safety.SAFE,
     fault="both DNS servers hang (SIGSTOP)",
-    sources=(
-        "prodsprints.controls.dns.cache",
-        "prodsprints.controls.dns.names",
-        "prodsprints.controls.dns.resolver",
-    ),
+    sources=("prodsprints.controls.dns.cache", "prodsprints.controls.dns.resolver"),
+    uses=("prodsprints.controls.dns.names", "prodsprints.controls.dns.servers", "prodsprints.kernel.errors"),
     peers=(TWISTED,),
     stand=_two_servers,
     treatment=_our_resolver,
-    placebo=_no_memory,
+    placebo=_stub_resolver,
     steady=(
         Probe("a name is resolved", _resolves),
         Probe("a name that does not exist is said not to exist", _knows_what_is_not),

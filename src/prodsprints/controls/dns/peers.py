@@ -15,7 +15,9 @@ from pathlib import Path
 import dns.exception
 import dns.message
 import dns.query
+import dns.resolver
 
+from prodsprints.controls.dns.resolver import Answer, Origin
 from prodsprints.controls.dns.servers import Server
 from prodsprints.drills.errors import FaultDeviceError
 from prodsprints.drills.experiment import Peer, PeerClass
@@ -62,6 +64,19 @@ def answers(server: Server, name: str, *, within_seconds: float = 0.3) -> bool:
     except (dns.exception.DNSException, OSError):
         return False
     return True
+
+
+class StubResolver:
+    """dnspython's own resolver as it is: several servers, no memory."""
+
+    def __init__(self, servers: tuple[Server, ...]) -> None:
+        self._stub = dns.resolver.Resolver(configure=False)
+        self._stub.nameservers = [dns.nameserver.Do53Nameserver(server.address, server.port) for server in servers]
+
+    def resolve(self, name: str, *, within_seconds: float = 0.5) -> Answer:
+        """The addresses of `name`. Raises DNSException."""
+        found = self._stub.resolve(name, "A", lifetime=within_seconds)
+        return Answer(name, tuple(record.address for record in found), 0.0, Origin.ANSWERED)
 
 
 def _comes_up(process: subprocess.Popen[bytes], is_up: Callable[[], bool]) -> bool:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dns.exception
 import httpcore
 import httpx
 import trustme
 
 from prodsprints.controls.dns import names, peers
-from prodsprints.controls.dns.peers import TWISTED
-from prodsprints.controls.dns.resolver import Resolver
+from prodsprints.controls.dns.peers import TWISTED, StubResolver
 from prodsprints.controls.dns.servers import Server
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
@@ -104,21 +104,21 @@ def _bare_client(_: Stage, service: Service) -> Iterator[Caller]:
     """httpx as it is, but for the DNS server that it asks: the machine's own knows nothing of the drill."""
     transport = httpx.HTTPTransport(verify=service.trust)
     transport._pool = httpcore.ConnectionPool(
-        ssl_context=service.trust, network_backend=_BareBackend(names.resolver(lambda: (service.dns,)))
+        ssl_context=service.trust, network_backend=_StubBackend(StubResolver((service.dns,)))
     )
     with httpx.Client(transport=transport, timeout=5.0) as client:
         yield Caller(client)
 
 
-class _BareBackend(httpcore.SyncBackend):
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+class _StubBackend(httpcore.SyncBackend):
+    def __init__(self, stub: StubResolver) -> None:
+        self._stub = stub
 
     def connect_tcp(self, host: str, *more: Any, **options: Any) -> httpcore.NetworkStream:
         try:
-            address = self._resolver.resolve(host, within_seconds=0.5).addresses[0]
-        except ProdSprintsError as error:
-            raise httpcore.ConnectError(error.what) from error
+            address = self._stub.resolve(host).addresses[0]
+        except dns.exception.DNSException as error:
+            raise httpcore.ConnectError(str(error)) from error
         return super().connect_tcp(address, *more, **options)
 
 
@@ -202,10 +202,13 @@ pinned_address: Experiment[Service, Caller] = Experiment(
     title="A critical service is reached without DNS, and its certificate is checked",
     safety=Safety.SAFE,
     fault="the only DNS server is killed (SIGKILL) before the service's name was ever resolved",
-    sources=(
+    sources=("prodsprints.controls.dns.pins", "prodsprints.controls.dns.transport"),
+    uses=(
+        "prodsprints.controls.dns.cache",
         "prodsprints.controls.dns.names",
-        "prodsprints.controls.dns.pins",
-        "prodsprints.controls.dns.transport",
+        "prodsprints.controls.dns.resolver",
+        "prodsprints.controls.dns.servers",
+        "prodsprints.kernel.errors",
     ),
     peers=(Peer("OpenSSL, by Python's ssl", ssl.OPENSSL_VERSION.split()[1], PeerClass.ENGINE), TWISTED),
     stand=_service,

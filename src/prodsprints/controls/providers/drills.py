@@ -23,9 +23,11 @@ from prodsprints.kernel.errors import ProdSprintsError
 _SOURCES = (
     "prodsprints.controls.providers.account",
     "prodsprints.controls.providers.aws",
-    "prodsprints.controls.integrations.last_good",
-    "prodsprints.guard",
+    "prodsprints.guard.pipeline",
+    "prodsprints.guard.retry",
+    "prodsprints.guard.retry_after",
 )
+_USES = ("prodsprints.controls.integrations.last_good", "prodsprints.guard")
 
 _ERROR = "<ErrorResponse><Error><Code>{}</Code><Message>The drill says so</Message></Error></ErrorResponse>"
 _SCALE = 1 / 20
@@ -193,6 +195,7 @@ throttling_storm: Experiment[Cloud, Caller] = Experiment(
     safety=Safety.SAFE,
     fault="AWS answers Throttling to 8 of 10 calls, and asks for 2 s of patience (Retry-After)",
     sources=_SOURCES,
+    uses=_USES,
     peers=(MOTO,),
     stand=peers.cloud,
     treatment=contextmanager(_ours(_Hurried())),
@@ -216,6 +219,7 @@ thundering_herd: Experiment[Cloud, Caller] = Experiment(
     safety=Safety.SAFE,
     fault=f"AWS answers 429 to every call for {_HERD_SECONDS:g} s, and asks for 1 s of patience (Retry-After)",
     sources=_SOURCES,
+    uses=_USES,
     peers=(MOTO,),
     stand=peers.cloud,
     treatment=contextmanager(_ours(SYSTEM)),

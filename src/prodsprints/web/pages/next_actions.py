@@ -10,6 +10,7 @@ from typing import Literal
 from prodsprints.register.assessment import LogState
 from prodsprints.register.status import Status
 from prodsprints.release.records import Environment, Release
+from prodsprints.web import words
 from prodsprints.web.registers import Shown
 
 Tone = Literal["bad", "warn", "live", "idle"]
@@ -78,15 +79,18 @@ def _bad_rows(shown: Shown) -> Iterator[Action]:
     for row in bad[:_MOST_WRONG]:
         tone: Tone = "warn" if row.status is Status.STALE else "bad"
         yield Action(
-            tone, f"{row.row} {_BAD_ROWS[row.status]}", row.reason, f"/rows/{row.row}?environment={row.environment}"
+            tone,
+            f"{row.row} {_BAD_ROWS[row.status]}",
+            words.reason(row.reason),
+            f"/rows/{row.row}?environment={row.environment}",
         )
 
 
 def _gone_wrong(latest: Sequence[Release]) -> Iterator[Action]:
     wrong = [release for release in latest if release.status in _WRONG]
     for release in wrong[:_MOST_WRONG]:
-        tone, words = _WRONG[release.status]
-        yield Action(tone, f"See why {release.project} {release.label} {words}", release.reason, _page(release))
+        tone, ended = _WRONG[release.status]
+        yield Action(tone, f"See why {release.project} {release.label} {ended}", release.reason, _page(release))
 
 
 def _under_way(latest: Sequence[Release]) -> Iterator[Action]:

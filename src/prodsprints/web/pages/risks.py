@@ -88,6 +88,7 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
     shown = registers.of(here, caller.tenant_id, where)
     found = registers.row(shown.register, row_id)
     signed = attestations.attestations(here.db, caller.tenant_id, environment=where, row=found.id, limit=_LATEST)
+    happened = incidents.incidents(here.db, caller.tenant_id, environment=where, risk=row_id.partition(".")[0])
     return page(
         "row.html",
         caller=caller,
@@ -99,6 +100,8 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
         standing=shown.assessment.rows[found.id],
         assessment=shown.assessment,
         is_signed=found.kind is not Kind.CONTROL,
+        incidents=[one for one in happened if not one.rows or found.id in one.rows],
+        heard=shown.standing.incidents,
         attestations=signed,
         counting=_nonce(shown, where, found.id),
         names=people.names(here.db, caller.tenant_id, {one.person for one in signed}),
