@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from prodsprints.drills import mutants, mutation
+from prodsprints.drills import mutants, mutation, workshop
 from prodsprints.drills.catalog import Catalog, Drill
 from prodsprints.drills.errors import ExperimentError
 from prodsprints.drills.mutants import Mutant
-from prodsprints.drills.mutation import Fate, Report, Tried
+from prodsprints.drills.mutation_report import Fate, Report, Tried
 from prodsprints.drills.workshop import Workshop
 from prodsprints.kernel.settings import Settings
 
@@ -96,7 +96,7 @@ def test_damages_are_noticed_survivors_named_and_the_tree_stays_as_it_is(
     def some(module: str, source: str) -> list[Mutant]:
         return [mutant for mutant in generate(module, source) if mutant.change in wanted]
 
-    monkeypatch.setattr(mutants, "generate", some)
+    monkeypatch.setitem(workshop._GENERATORS, ".py", some)
     report = mutation.mutate("X001.1", drills, settings=settings, admin=None)
     fates = {tried.what.partition(": ")[2].partition("   in")[0]: tried.fate for tried in report.tried}
     assert fates == dict.fromkeys(wanted - {"raise GaveUpError → pass"}, Fate.CAUGHT)
