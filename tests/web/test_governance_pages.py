@@ -94,7 +94,7 @@ def test_a_signature_leads_to_the_row_which_shows_its_words_and_how_long_it_coun
     settle()
     shown = words(browser.get("/rows/S001.5"))
     assert "Regular security audits and penetration tests Attested" in shown
-    assert f"Counts Minutes <b>of</b> the audit. ada, just now, until {in_days(30)}" in shown
+    assert f"Counts Minutes <b>of</b> the audit. ada, just now , until {in_days(30)}" in shown
 
 
 def test_what_was_typed_stays_when_it_cannot_be_meant(browser: httpx.Client) -> None:
