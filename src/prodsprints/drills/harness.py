@@ -214,7 +214,6 @@ class _Playing:
         )
         os._exit(0)
 
-
     def _hung_in_the_control(self, stack: traceback.StackSummary, limit_seconds: float) -> bool:
         """Tell of the probe whose call of the control did not come back, if that is what the time went for.
 

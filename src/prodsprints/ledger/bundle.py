@@ -23,7 +23,7 @@ from prodsprints.ledger import merkle
 from prodsprints.ledger.checkpoint import Checkpoint
 from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.errors import BundleError, EnvelopeError, SignatureError
-from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine
+from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine, examine_envelope
 from prodsprints.ledger.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -213,9 +213,10 @@ def _examined_envelope(keys: Keys, index: int, at: datetime, envelope: Any) -> E
     if isinstance(envelope, str):
         return examine(keys, index, at, _decoded(envelope))
     try:
-        return examine(keys, index, at, Envelope.from_json(envelope).to_bytes())
+        read = Envelope.from_json(envelope)
     except EnvelopeError as error:
         return Examined(merkle.EMPTY_ROOT, b"", Finding("edited", index, f"Entry {index}: {error.what}"))
+    return examine_envelope(keys, index, at, read, read.to_bytes())
 
 
 def _proof(hashes: Any) -> tuple[bytes, ...]:
@@ -236,7 +237,7 @@ def _wrongly_signed(checkpoints: Iterable[Checkpoint], keys: Keys) -> Iterator[F
 
 def _json(text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.decode())
     except (ValueError, RecursionError):
         raise _refused("a part of it is not JSON") from None
 

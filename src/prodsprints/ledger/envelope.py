@@ -31,7 +31,7 @@ class Envelope:
         if len(text) > MAX_ENVELOPE_BYTES:
             raise _refused(f"it has {len(text)} bytes, more than {MAX_ENVELOPE_BYTES}")
         try:
-            document = json.loads(text)
+            document = json.loads(text.decode())
         except (ValueError, RecursionError):
             raise _refused("it is not JSON") from None
         envelope = Envelope.from_json(document)
