@@ -192,9 +192,8 @@ service_fails: Experiment[Cloud, Worker] = Experiment(
     title="A failing service's last good answer is shown, with its age",
     safety=Safety.SAFE,
     fault="AWS answers 503 to every call",
-    sources=("prodsprints.controls.integrations.last_good",),
+    sources=("prodsprints.controls.integrations.last_good", "prodsprints.controls.providers.account"),
     uses=(
-        "prodsprints.controls.providers.account",
         "prodsprints.controls.providers.aws",
         "prodsprints.guard",
         "prodsprints.kernel.clock",
