@@ -33,7 +33,7 @@ from prodsprints.store.workers import Heartbeat
 from support_waiting import eventually
 
 CATALOG = Catalog.of(
-    {"X001.1": ("example_drills:resets", "example_drills:throttled"), "X001.2": ("runner_drills:passes",)}
+    {"X001.1": ("example_drills:resets", "example_drills:throttled"), "X001.2": ("runner_drills:passes",), "X001.3": ("odd_drills:odd_words", "odd_drills:no_figure")}
 )
 
 
@@ -120,6 +120,25 @@ def test_a_run_is_drilled_signed_and_recorded(
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert events[-1].kind == "verdict"
     assert runs.events(database, tenant, run.id, after=events[-2].seq) == events[-1:]
+
+
+def test_what_a_probe_read_off_a_broken_peer_is_kept_readable_and_signed(
+    database: Database, tenant: UUID, runner: Runner
+) -> None:
+    run = _ended(database, tenant, _ask(database, tenant, "X001.3"))
+    assert run.outcome is Outcome.HELD, run.reason
+    assert run.evidence_index is not None
+    told = runs.events(database, tenant, run.id)
+    words = [event.data["words"] for event in told if event.kind == "probe" and event.data["group"] == "probes"]
+    assert len(words) == 2
+    assert all(words_.isprintable() for words_ in words)
+    assert told[-1].kind == "verdict"
+
+
+def test_a_figure_that_is_none_gives_no_verdict_and_says_so(database: Database, tenant: UUID, runner: Runner) -> None:
+    run = _ended(database, tenant, _ask(database, tenant, "X001.3", variant="no-figure"))
+    assert run.outcome is Outcome.NONE
+    assert "recover_seconds" in run.reason
 
 
 def test_outside_of_scratch_only_the_treatment_runs_and_links_its_placebo(
