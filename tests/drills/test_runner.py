@@ -15,6 +15,7 @@ import pytest
 from prodsprints.drills import policy, runs
 from prodsprints.drills.catalog import Catalog
 from prodsprints.drills.engine import Event
+from prodsprints.drills.errors import JournalTamperedError
 from prodsprints.drills.experiment import Safety
 from prodsprints.drills.journal import Journal
 from prodsprints.drills.runner import Runner
@@ -29,11 +30,16 @@ from prodsprints.ledger.statement import PredicateType
 from prodsprints.ledger.witness import Witness
 from prodsprints.register import testimony
 from prodsprints.store.database import Database
+from prodsprints.store.embedded import EmbeddedPostgres
 from prodsprints.store.workers import Heartbeat
 from support_waiting import eventually
 
 CATALOG = Catalog.of(
-    {"X001.1": ("example_drills:resets", "example_drills:throttled"), "X001.2": ("runner_drills:passes",), "X001.3": ("odd_drills:odd_words", "odd_drills:no_figure")}
+    {
+        "X001.1": ("example_drills:resets", "example_drills:throttled"),
+        "X001.2": ("runner_drills:passes",),
+        "X001.3": ("odd_drills:odd_words", "odd_drills:no_figure"),
+    }
 )
 
 
@@ -253,6 +259,26 @@ def test_runs_are_listed_newest_first_page_by_page(database: Database, tenant: U
     assert set(runs.last_runs(database, tenant, "demo")) == {("X001.1", f"v{number}") for number in range(5)}
     assert runs.runs(database, tenant, environment="production") == []
     _withdraw(database)
+
+
+def test_a_journal_that_the_owner_of_the_database_changed_is_not_read(
+    database: Database, tenant: UUID, postgres: EmbeddedPostgres
+) -> None:
+    sha256 = Journal(json.dumps({"of": str(tenant)}).encode()).sha256
+    rule = "constraint drill_journals_check"
+    with psycopg.connect(postgres.admin_address().conninfo, autocommit=True) as owner:
+        with owner.transaction():
+            owner.execute(f"alter table drill_journals drop {rule}")
+            insert = "insert into drill_journals (tenant_id, sha256, content) values (%s, %s, '{}')"
+            owner.execute(insert, [tenant, sha256])
+            honest = "check (sha256 = encode(sha256(content), 'hex'))"
+            owner.execute(f"alter table drill_journals add {rule} {honest} not valid")
+        try:
+            with pytest.raises(JournalTamperedError, match="its hash is another one"):
+                runs.journal(database, tenant, sha256)
+        finally:
+            owner.execute("delete from drill_journals where sha256 = %s", [sha256])
+            owner.execute(f"alter table drill_journals validate {rule}")
 
 
 @pytest.mark.parametrize("table", ["drill_runs", "drill_events", "drill_journals"])
