@@ -38,6 +38,7 @@ _MAX_PROOF = 64
 _END = b"]}"
 _CHUNK = 2_000
 _WORTH_PROCESSES = 10_000
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # a leaf counts microseconds from there
 
 
 def export(ledger: Ledger, *, indices: Iterable[int] | None = None) -> bytes:
@@ -202,7 +203,7 @@ def _examine_line(keys: Keys, line: bytes) -> _ExaminedLine:
                 moment = datetime.fromisoformat(at)
             except ValueError:
                 raise _refused("an entry of it has no time") from None
-            if moment.tzinfo is None:
+            if moment.tzinfo is None or moment < _EARLIEST:
                 raise _refused("an entry of it has no time")
             entry = _examined_envelope(keys, index, moment, envelope)
             return _ExaminedLine(index, moment, entry, _proof(document.get("proof")))
