@@ -27,17 +27,14 @@ def verify_log(db: Database, tenant_id: UUID, keyring: Keyring, witness: Witness
         notes = [row["note"] for row in connection.execute(_NOTES, [tenant_id])]
         begun = connection.execute("select from ledger_statements where tenant_id = %s limit 1", [tenant_id]).fetchone()
     witnessed = list(witness.all(tenant_id))
-    last = witness.last(tenant_id)
-    if begun is None and not notes and last is None and not keyring.has(tenant_id):
+    last = witness.seen(tenant_id)
+    if begun is None and not notes and not last and not keyring.has(tenant_id):
         return Report(0, ())
     keys = keyring.keys(tenant_id)
     stored, findings = _read(notes, keys)
-    walk = Walk(
-        [("the database", one) for one in stored]
-        + [("the witness", one) for one in (*witnessed, *filter(None, [last]))]
-    )
+    walk = Walk([("the database", one) for one in stored] + [("the witness", one) for one in (*witnessed, *last)])
     walk.findings += findings
-    walk.findings += _signed_by_others([*stored[-1:], *filter(None, [last])], keys)
+    walk.findings += _signed_by_others([*stored[-1:], *last], keys)
     filled: list[Node] = []
     for row in _rows(db, tenant_id, stored[-1].size if stored else 0):
         if row["envelope"] is None:
