@@ -24,7 +24,6 @@ BUNDLE = {"schema": 1, "entries": []}
 def answering(platform: Any) -> Any:
     platform.answers["GET", "/v1/evidence/keys"] = (200, {"keys": [KEY], "fingerprint": "f"})
     platform.answers["GET", "/v1/evidence/export"] = (200, BUNDLE)
-    platform.answers["GET", "/v1/evidence/export?index=3&index=5"] = (200, BUNDLE | {"whole": False})
     return platform
 
 
@@ -42,12 +41,6 @@ def test_the_export_is_written_as_it_came(answering: Any, type_: Callable[..., A
     assert done.code == 0
     assert json.loads(file.read_bytes()) == BUNDLE
     assert f"prodsprints evidence verify {file}" in done.err
-
-
-def test_single_entries_are_asked_for(answering: Any, type_: Callable[..., Any], tmp_path: Path) -> None:
-    file = tmp_path / "evidence.json"
-    assert type_("evidence", "export", str(file), "--index", "3", "--index", "5").code == 0
-    assert json.loads(file.read_bytes())["whole"] is False
 
 
 def test_an_export_that_cannot_be_written_says_where(answering: Any, type_: Callable[..., Any], tmp_path: Path) -> None:

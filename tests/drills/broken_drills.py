@@ -36,6 +36,16 @@ def _hang(stage: Stage, echo: Echo, ask: Asking) -> Observation:
 hangs = _with(_hang, limit_seconds=1)
 
 
+def _hang_in_the_control(stage: Stage, echo: Echo, ask: Asking) -> Observation:
+    if stage.arm is Arm.PLACEBO:
+        return broke("as without a control")
+    example_control.WAIT_SECONDS = 600
+    return held(str(example_control.ask(("127.0.0.1", 1), b"nobody listens there")))
+
+
+control_hangs = _with(_hang_in_the_control, limit_seconds=1)
+
+
 def _hang_deaf(stage: Stage, echo: Echo, ask: Asking) -> Observation:
     subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)", f"grandchild-of-{stage.directory.parent.name}"],

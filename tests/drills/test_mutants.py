@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from prodsprints.drills import mutants, mutation
+from prodsprints.drills import mutants, mutants_sql, mutation, workshop
 from prodsprints.drills.catalog import Catalog, Drill
 from prodsprints.drills.errors import ExperimentError
 from prodsprints.drills.mutants import Mutant
-from prodsprints.drills.mutation import Fate, Report, Tried
+from prodsprints.drills.mutation_report import Fate, Report, Tried
 from prodsprints.drills.workshop import Workshop
+from prodsprints.kernel.clock import now
+from prodsprints.kernel.errors import UsageError
 from prodsprints.kernel.settings import Settings
 
 OURS = sorted((Path(mutants.__file__).parents[1]).rglob("*.py"))
@@ -35,7 +37,9 @@ def _changes(source: str) -> set[str]:
         ("(a) is not (b)", {"is not → is"}),
         ("x = a and b or c", {"and → or", "or → and"}),
         ("x = not a", {"not → "}),
-        ("x = (a + b) * 3", {"+ → -", "* → /", "3 → 0"}),
+        ("x = (a + b) * 3", {"+ → -", "* → /", "3 → 0", "3 → 4"}),
+        ("x = 2.5", {"2.5 → 0", "2.5 → 25.0"}),
+        ("x = 0.0", {"0.0 → 1"}),
         ("x = 'a' + b", set()),
         ("if ready: go()", {"ready → not (ready)", "go() → pass"}),
         ("while True: break", {"True → False"}),
@@ -96,7 +100,7 @@ def test_damages_are_noticed_survivors_named_and_the_tree_stays_as_it_is(
     def some(module: str, source: str) -> list[Mutant]:
         return [mutant for mutant in generate(module, source) if mutant.change in wanted]
 
-    monkeypatch.setattr(mutants, "generate", some)
+    monkeypatch.setitem(workshop._GENERATORS, ".py", some)
     report = mutation.mutate("X001.1", drills, settings=settings, admin=None)
     fates = {tried.what.partition(": ")[2].partition("   in")[0]: tried.fate for tried in report.tried}
     assert fates == dict.fromkeys(wanted - {"raise GaveUpError → pass"}, Fate.CAUGHT)
@@ -146,9 +150,38 @@ def test_damages_that_are_known_to_change_nothing_are_told_apart(drills: tuple[D
     assert set(known.values()) == {""}
 
 
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("select 1 from a where b and not c -- and a comment", {
+            "select 1 from a where b and not c → ", "1 → 0", "1 → 2", "and → or", "not → ",
+        }),
+        ("select 'and 1' where a between 3 and c", {"select 'and 1' where a between 3 and c → ", "3 → 0", "3 → 4"}),
+        ("x is null", {"x is null → ", "is → is not"}),
+        ("x is not null", {"x is not null → ", "not → "}),
+        ("grant select on a to b", {"grant select on a to b → "}),
+        ("do $$ begin if found then delete from a; end if; return x; end $$", {
+            "do $$ begin if found then delete from a; end if; return x; end $$ → ",
+            "found → not (found)", "delete from a → null",
+        }),
+    ],
+)  # fmt: skip
+def test_each_damage_to_a_schema_is_one_small_change(source: str, changes: set[str]) -> None:
+    assert {mutant.change for mutant in mutants_sql.generate("m:a.sql", f"{source};\n")} == changes
+
+
+def test_a_note_about_a_damage_that_is_not_made_is_refused(drills: tuple[Drill, ...], tmp_path: Path) -> None:
+    (tmp_path / "X001.1.yaml").write_text("- {module: example_control, line: gone, change: 1 → 0, why: it was there}\n")
+    with Workshop.over(drills) as made, pytest.raises(UsageError, match="no damage is that one"):
+        replace(made, notes=tmp_path).refuse_unknown_notes(made.mutants())
+
+
 def test_only_failing_counts_as_caught() -> None:
-    fates = [Fate.CAUGHT] * 8 + [Fate.SURVIVED, Fate.UNDECIDED, Fate.EQUIVALENT]
-    report = Report("X001.1", 11, tuple(Tried(f"m{n}", fate, "why", "v") for n, fate in enumerate(fates)), None)
-    assert report.score == 0.8
+    fates = [Fate.CAUGHT] * 8 + [Fate.SURVIVED, Fate.UNDECIDED, Fate.EQUIVALENT, Fate.STILLBORN]
+    tried = tuple(Tried(f"m{n}", fate, "why", "v", "number") for n, fate in enumerate(fates))
+    report = Report("X001.1", now(), 1.0, 1, 30, 20, tried, None)
+    assert (report.score, report.score_of_all) == (0.8, 8 / 12)
     assert [each.fate for each in report.survivors] == fates[8:]
     assert report.as_json()["undecided"] == 1
+    assert report.as_json()["operators"] == {"number": {"tried": 12, "caught": 8}}
+    assert not report.is_good

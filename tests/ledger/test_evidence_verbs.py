@@ -18,6 +18,8 @@ from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.statement import PredicateType, Statement
 from prodsprints.store.database import Database
 
+Shown = pytest.CaptureFixture[str]
+
 
 @pytest.fixture
 def kept(sequenced: Callable[[int], Ledger], tmp_path: Path) -> Path:
@@ -45,9 +47,7 @@ def verify(kept: Path, *more: str) -> int:
     return main(["evidence", "verify", str(kept / "evidence.json"), *more])
 
 
-def test_an_auditor_verifies_offline_with_what_was_kept(
-    offline: None, kept: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_auditor_verifies_offline_with_what_was_kept(offline: None, kept: Path, capsys: Shown) -> None:
     pinned = ("--keys", str(kept / "keys.json"), "--checkpoint", str(kept / "note.txt"))
     assert verify(kept, *pinned) == 0
     assert "All 9 entries are whole" in capsys.readouterr().out
@@ -56,18 +56,14 @@ def test_an_auditor_verifies_offline_with_what_was_kept(
     assert (line["line"], line["holds"], line["size"], line["pinned_keys"]) == ("verification", True, 9, True)
 
 
-def test_without_pins_it_is_said_what_that_does_not_show(
-    offline: None, kept: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_pins_it_is_said_what_that_does_not_show(offline: None, kept: Path, capsys: Shown) -> None:
     assert verify(kept) == 0
     shown = capsys.readouterr().out
     assert "--keys" in shown
     assert "cut off" in shown
 
 
-def test_a_changed_bundle_is_refused_with_its_findings(
-    offline: None, kept: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_changed_bundle_is_refused_with_its_findings(offline: None, kept: Path, capsys: Shown) -> None:
     file = kept / "evidence.json"
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join(lines[:4] + lines[5:]))
@@ -93,7 +89,7 @@ def test_a_key_is_rotated_and_revoked_by_who_has_the_home(
     database: Database,
     tenant: UUID,
     says: Callable[..., Statement],
-    capsys: pytest.CaptureFixture[str],
+    capsys: Shown,
 ) -> None:
     with database.dispatch() as connection:
         row = connection.execute("select name from tenants where id = %s", [tenant]).fetchone()

@@ -228,4 +228,10 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/drills", "/v1/drills/{row}/runs", "/v1/drill-runs", "/v1/drill-runs/{run_id}",
         "/v1/drill-runs/{run_id}/chart.svg", "/v1/drill-runs/{run_id}/events", "/v1/journals/{sha256}",
         "/v1/evidence", "/v1/evidence/keys", "/v1/evidence/verification", "/v1/evidence/export", "/v1/evidence/{index}",
+        "/v1/register/rows/{row_id}", "/v1/register/gate", "/v1/register/export", "/v1/register/schema",
+        "/v1/register/trend", "/v1/register/import", "/v1/attestations", "/v1/acceptances", "/v1/incidents",
+        "/v1/incidents/{incident_id}", "/v1/incidents/{incident_id}/link", "/v1/incidents/{incident_id}/close",
+        "/v1/reviews", "/v1/reviews/agenda", "/v1/reports", "/v1/reports/{report_id}",
+        "/v1/reports/{report_id}/advance", "/v1/indicators", "/v1/contacts", "/v1/contacts/{role}",
+        "/v1/contacts/{role}/test", "/v1/contacts/{role}/confirm",
     }  # fmt: skip

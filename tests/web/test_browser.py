@@ -27,8 +27,8 @@ pytestmark = IN_A_BROWSER
 )
 def test_axe_finds_nothing_serious_the_console_is_silent_and_nothing_overflows(window: Window, day: Day) -> None:
     paths = (
-        "/", "/risks", "/risks/R001", "/releases", f"/releases/{day.rejected.id}", f"/releases/{day.running.id}",
-        "/environments", f"/environments/{day.environment.id}", "/projects", "/login",
+        "/", "/risks", "/risks/R001", "/rows/R001.1", "/releases", f"/releases/{day.rejected.id}",
+        f"/releases/{day.running.id}", "/environments", f"/environments/{day.environment.id}", "/projects", "/login",
     )  # fmt: skip
     for path in paths:
         page = window.open(path)

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from prodsprints.register import reviews
+from prodsprints.register.assessment import Log, LogState, assess
+from prodsprints.register.drilled import Mark
 from prodsprints.register.load import load
+from prodsprints.register.standing import Incident, RowStanding, Standing
+from prodsprints.register.testimony import Attestation
 from prodsprints.release.records import Environment, Release
-from prodsprints.web.pages.next_actions import next_actions, unproven_critical
+from prodsprints.web.pages.next_actions import Action, next_actions
+from prodsprints.web.registers import Shown
 
 REGISTER = load()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENVIRONMENT = Environment(uuid4(), uuid4(), "shop", "/home/ada/shop", "production", "workbench", None, None)
 RELEASE = Release(
     tenant_id=uuid4(),
@@ -40,19 +47,28 @@ RELEASE = Release(
 )
 
 
-def titles(*statuses: str, today: date = date(2026, 1, 1), workers: int = 1) -> list[str]:
+NOTHING = Standing("t")
+VERIFIED = Log(LogState.VERIFIED)
+TODAY = NOW.date()
+
+
+def shown(standing: Standing = NOTHING, *, today: date = TODAY, log: Log = VERIFIED) -> Shown:
+    assessment = assess(REGISTER, standing, {}, "demo", NOW, log)
+    return Shown(REGISTER, assessment, standing, reviews.overdue(REGISTER.document, {}, today))
+
+
+def actions(*statuses: str, of: Shown | None = None, workers: int = 1) -> list[Action]:
     releases = [replace(RELEASE, id=uuid4(), status=status) for status in statuses]
     environments = [ENVIRONMENT] if releases else []
-    summary = REGISTER.summary(today)
-    critical = unproven_critical(REGISTER)
-    actions = next_actions(environments, releases, summary, critical, workers=workers, program="prodsprints")
-    return [action.title for action in actions]
+    return next_actions(environments, releases, of or shown(), workers=workers, program=".venv/bin/prodsprints")
+
+
+def titles(*statuses: str, of: Shown | None = None, workers: int = 1) -> list[str]:
+    return [action.title for action in actions(*statuses, of=of, workers=workers)]
 
 
 def test_without_a_project_the_exact_command_comes_first() -> None:
-    summary = REGISTER.summary(date(2026, 1, 1))
-    first = next_actions([], [], summary, [], workers=1, program=".venv/bin/prodsprints")[0]
-    assert first.command == ".venv/bin/prodsprints audit ~/app"
+    assert actions()[0].command == ".venv/bin/prodsprints audit ~/app"
 
 
 @pytest.mark.parametrize(
@@ -72,9 +88,36 @@ def test_a_running_release_can_be_watched() -> None:
 
 
 def test_the_overdue_review_is_named_from_the_day_after_it_was_due() -> None:
-    assert "Review the risk document" in titles("released", today=date(2024, 2, 2))
-    assert "Review the risk document" not in titles("released", today=date(2024, 2, 1))
+    assert "Review the risk document" in titles("released", of=shown(today=date(2024, 2, 2)))
+    assert "Review the risk document" not in titles("released", of=shown(today=date(2024, 2, 1)))
 
 
 def test_thirty_rows_of_critical_risks_are_unproven() -> None:
     assert titles("released")[-1] == "30 rows of critical risks are unproven"
+
+
+def test_a_log_that_was_tampered_with_is_said_once_and_before_everything() -> None:
+    said = actions("rolled_back", of=shown(log=Log(LogState.TAMPERED, "Entry 3 was edited.")))
+    assert said[0].title == "The log was tampered with"
+    assert (said[0].why, said[0].href) == ("Entry 3 was edited.", "/evidence")
+    assert not any("proves nothing" in one.title for one in said)
+
+
+def test_a_row_that_an_incident_contradicts_leads_to_its_page_and_not_to_a_number() -> None:
+    id = str(uuid4())
+    happened = Incident(id, "demo", "R001", ("R001.1",), Mark(3, NOW.timestamp()))
+    first = actions("rolled_back", of=shown(Standing("t", incidents={id: happened})))[0]
+    assert first.title == "R001.1 is contradicted by an incident"
+    assert first.href == "/rows/R001.1?environment=demo"
+    assert id not in first.why
+    assert "An incident happened" in first.why
+
+
+def test_what_ends_by_itself_soon_is_named_before_it_does() -> None:
+    def signed(days: float) -> Shown:
+        until = (NOW + timedelta(days=days)).timestamp()
+        word = Attestation(4, NOW.timestamp(), "n", "demo", "S001.5", "ada", until)
+        return shown(Standing("t", rows={("demo", "S001.5"): RowStanding(attestation=word)}))
+
+    assert "S001.5 will not be fresh for long" in titles("released", of=signed(1))
+    assert "S001.5 will not be fresh for long" not in titles("released", of=signed(30))

@@ -138,8 +138,9 @@ def _serve(pipe: Pipe[Any, Any], conninfo: str, home: str, tenant_id: UUID, thre
         pipe.send("ready")
         while (command := pipe.recv()) is not None:
             what, seconds, most = command
-            share = -(-most // threads)
-            pipe.send(sum(pool.map(lambda _: act(what, seconds, share), range(threads))))  # noqa: B023 - done before the next
+            share, rest = divmod(most, threads)
+            shares = [share + (number < rest) for number in range(threads)]
+            pipe.send(sum(pool.map(act, [what] * threads, [seconds] * threads, shares)))
     db.close()
 
 

@@ -16,14 +16,17 @@ from threading import Event, Thread
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import dict_row
 
 from prodsprints.bench.clients import Clients, Crowd, statement
 from prodsprints.bench.report import Figure, Progress, Result, interleave
 from prodsprints.bench.scratch import Scratch, scratch
+from prodsprints.controls.privileges.tampering import EVERY, tampered
 from prodsprints.ledger.bundle import export, verify_bundle
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.sequencer import Sequencer
+from prodsprints.ledger.verification import verify_log
 from prodsprints.ledger.witness import Witness
 
 _CLIENTS = Crowd(processes=2, threads=4)
@@ -32,6 +35,8 @@ _ROUND_SECONDS = 3.0
 _IDLE_APPENDS = 100
 _STATEMENTS = 100_000
 _VERIFICATIONS = 3
+_TRIES = 1_000
+_TAMPERED_ENTRIES = 24
 
 # What the ledger is compared with: rows that prove nothing, and the usual way to make them tamper-evident.
 _PEERS = """
@@ -58,6 +63,7 @@ def cases(progress: Progress) -> Iterator[Result]:
             connection.execute(_PEERS)
         yield from _append_and_lag(platform, progress)
         yield _verify(platform, progress)
+        yield _tamper(platform, progress)
 
 
 def _append_and_lag(platform: Scratch, progress: Progress) -> Iterator[Result]:
@@ -110,6 +116,31 @@ def _verify(platform: Scratch, progress: Progress) -> Result:
     return Result(
         "ledger", "verify-100k", "s", figures["ours"], {"one-process": figures["one-process"].value}, bound=30
     )
+
+
+def _tamper(platform: Scratch, progress: Progress) -> Result:
+    """As the database's owner, who knows how the log is built, in each way as often; the seed is the try's number."""
+    progress(f"changing the log as the database's owner, {_TRIES} times")
+    tenant, keyring = platform.tenant(), Keyring.open(platform.settings.home)
+    witness, ledger = Witness.open(platform.settings), Ledger(platform.db, tenant, keyring)
+    sequencer = Sequencer(platform.db, keyring, witness)
+    for number in range(_TAMPERED_ENTRIES):
+        ledger.append(statement(tenant, number))
+        if number % 3 == 0:
+            sequencer.sequence(tenant)
+    sequencer.sequence(tenant)
+    detected: list[bool] = []
+    with psycopg.connect(platform.postgres.admin_address().conninfo, autocommit=True, row_factory=dict_row) as owner:
+        owner.execute("set synchronous_commit = off")
+        for seed in range(_TRIES):
+            tampering = EVERY[seed % len(EVERY)]
+            with tampered(owner, tenant, tampering, random.Random(seed)) as done:  # noqa: S311 - repeatable
+                detected.append(not verify_log(platform.db, tenant, keyring, witness).holds)
+            if not detected[-1]:
+                progress(f"not detected: seed {seed}, {done}")
+    shares = [sum(detected[first :: len(EVERY)]) / len(detected[first :: len(EVERY)]) for first in range(len(EVERY))]
+    figure = Figure(sum(detected) / len(detected), len(detected), min(shares), max(shares))
+    return Result("ledger", "tamper", "share detected", figure, bound=1.0, at_least=True)
 
 
 @contextmanager

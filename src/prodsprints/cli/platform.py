@@ -31,6 +31,8 @@ _RETRY_SECONDS = 0.25
 _TOKEN = re.compile(r"[!-~]*")
 
 Json = dict[str, Any]
+Parameter = str | int | Sequence[str] | Sequence[int] | None
+"""What a query may be given; None leaves the parameter out, a sequence gives it several times."""
 
 
 class Platform:
@@ -52,17 +54,17 @@ class Platform:
         except OSError:
             return self.settings.address
 
-    def get(self, path: str, **parameters: str | int | None) -> Any:
+    def get(self, path: str, **parameters: Parameter) -> Any:
         """The answer to a GET below /v1. Raises NotRunningError, ApiError."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._request("GET", path, params=given)
 
-    def text(self, path: str, **parameters: str | int | None) -> str:
+    def text(self, path: str, **parameters: Parameter) -> str:
         """The answer to a GET below /v1 that is no JSON, as it came. Raises as `get` does."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._response("GET", path, params=given).text
 
-    def content(self, path: str, **parameters: str | Sequence[int]) -> bytes:
+    def content(self, path: str, **parameters: Parameter) -> bytes:
         """The answer to a GET below /v1 as the bytes that came. Raises as `get` does."""
         return self._response("GET", path, params=parameters).content
 

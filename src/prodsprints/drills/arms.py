@@ -23,7 +23,7 @@ class Group(StrEnum):
 
 
 class Ending(StrEnum):
-    """How the playing of an arm ended: HUNG under the fault, in the control, which did not come back in time."""
+    """How the playing of an arm ended; HUNG is in the control, which did not come back in time."""
 
     PLAYED = "played"
     UNSTEADY = "unsteady"
@@ -131,6 +131,8 @@ class Listening:
         """The whole arm."""
         if self.ending is None and not self.broken:
             self.broken.append(f"its process ended without a word while it was in phase {self.phase!r}")
+        if self.ending is Ending.HUNG:
+            self.broken.clear()  # it was ended where it stood, with all that it had started
         return Played(
             self.arm,
             Ending.BROKEN if self.broken else self.ending or Ending.BROKEN,

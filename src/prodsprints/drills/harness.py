@@ -203,8 +203,8 @@ class _Playing:
             time.sleep(min(_TICK_SECONDS, stage.remaining_seconds + 0.001))
             self._voice.flush()
         stack = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident or 0])
-        if (ending := self._hung_in_the_control(stack, limit_seconds)) is not None:
-            self._voice.say(kind="end", ending=ending)
+        if self._hung_in_the_control(stack, limit_seconds):
+            self._voice.say(kind="end", ending=Ending.HUNG)
             os._exit(0)
         here = stack[-1]
         where = f"{Path(here.filename).name}:{here.lineno}"
@@ -215,20 +215,20 @@ class _Playing:
         os._exit(0)
 
 
-    def _hung_in_the_control(self, stack: traceback.StackSummary, limit_seconds: float) -> Ending | None:
+    def _hung_in_the_control(self, stack: traceback.StackSummary, limit_seconds: float) -> bool:
         """Tell of the probe whose call of the control did not come back, if that is what the time went for.
 
-        Half of the limit, for one probe: on a machine that is merely slow no single one takes as long.
+        A third of the limit, for one probe: on a machine that is merely slow no single one takes as long.
         """
         looking = self._looking
         if looking is None or not any(frame.filename in self._own_files for frame in stack):
-            return None
+            return False
         group, name, began = looking
         seconds = self._voice.now() - began
-        if seconds < limit_seconds / 2 or group is Group.SEEN:
-            return None
+        if seconds < limit_seconds / 3 or group is Group.SEEN:
+            return False
         self._tell(group, name, broke(f"the control did not come back within {seconds:.0f} s"), began)
-        return Ending.UNSTEADY if group is Group.STEADY else Ending.HUNG
+        return True
 
 
 class _Voice:

@@ -42,11 +42,6 @@ class Mutant:
     in_functions: frozenset[int]
 
     @property
-    def is_schema(self) -> bool:
-        """Whether it is one of SQL: its module is a file beside a module."""
-        return ":" in self.module
-
-    @property
     def change(self) -> str:
         """The change in a few words."""
         return f"{self.before} → {self.after}"
@@ -68,7 +63,7 @@ def generate(module: str, source: str) -> list[Mutant]:
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     bodies = function_lines(source)
-    edits = sorted(set(_Finder(text, starts).edits(ast.parse(source))), key=lambda edit: (edit.start, edit.operator))
+    edits = sorted(set(_Finder(text, starts).edits(ast.parse(source))), key=lambda edit: (edit.start, edit.operator, edit.after))
     return [mutant for edit in edits if (mutant := _applied(module, text, edit, bodies)) is not None]
 
 

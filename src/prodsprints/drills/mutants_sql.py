@@ -53,8 +53,9 @@ def generate(module: str, source: str) -> list[Mutant]:
         for found in _TOKEN.finditer(source)
         if found.lastgroup != "gap"
     ]
-    edits = sorted({*_operators(tokens), *_statements(tokens)}, key=lambda edit: (edit.start, edit.operator, edit.after))
-    return [_applied(module, source, edit) for edit in edits]
+    edits = {*_operators(tokens), *_statements(tokens)}
+    in_order = sorted(edits, key=lambda edit: (edit.start, edit.operator, edit.after))
+    return [_applied(module, source, edit) for edit in in_order]
 
 
 def _operators(tokens: list[_Token]) -> Iterator[_Edit]:

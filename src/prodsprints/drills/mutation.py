@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from uuid import UUID
 
 from prodsprints.drills import engine, mutants, trace, verdict
-from prodsprints.drills.arms import Ending, Played
+from prodsprints.drills.arms import Played
 from prodsprints.drills.catalog import Drill
 from prodsprints.drills.engine import Result
 from prodsprints.drills.errors import ExperimentError
@@ -28,8 +28,8 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.store.address import Address
 
 _NOBODY = UUID(int=0)
-# Where an arm ends whose source cannot be loaded; a schema is loaded where the peers are started.
-_UNBORN = {False: frozenset({"import"}), True: frozenset({"import", "stand"})}
+# As SQLAlchemy, through which schemas are made and nothing else goes, says what PostgreSQL said.
+_SCHEMA_REFUSED = "(psycopg.errors."
 
 
 def mutate(
@@ -67,7 +67,7 @@ def mutate(
             number, mutant = numbered
             with _borrowed(benches) as bench, bench.workshop.damaged(mutant):
                 executing = [each for each in played if each.executes(mutant)]
-                found = bench.fate(str(mutant), executing, unborn=_UNBORN[mutant.is_schema])
+                found = bench.fate(str(mutant), executing)
             known = workshop.equivalent(mutant)
             if known and found.fate is not Fate.CAUGHT:
                 found = replace(found, fate=Fate.EQUIVALENT, why=known)
@@ -141,7 +141,7 @@ class _Bench:
         lines = {name: result.treatment.lines.get(str(path), frozenset()) for name, path in files.items()}
         return _Baseline(drill, result.placebo, lines)
 
-    def fate(self, what: str, played: Sequence[_Baseline], unborn: frozenset[str] = frozenset()) -> Tried:
+    def fate(self, what: str, played: Sequence[_Baseline]) -> Tried:
         """Ask each drill in turn until one catches it."""
         tried = Tried(what, Fate.SURVIVED, "no drill of the row executes it", "")
         for each in played:
@@ -152,7 +152,7 @@ class _Bench:
                 return Tried(what, Fate.CAUGHT, found.reason, variant)
             if found.outcome is Outcome.HELD:
                 fate = Fate.SURVIVED
-            elif treatment.ending is Ending.BROKEN and treatment.phase in unborn:
+            elif _is_unborn(treatment):
                 fate = Fate.STILLBORN
             else:
                 fate = Fate.UNDECIDED
@@ -176,6 +176,11 @@ class _Bench:
             )
         finally:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_unborn(treatment: Played) -> bool:
+    """Whether it ended since its source cannot be loaded; a schema is loaded where the peers are started."""
+    return treatment.phase == "import" or (treatment.phase == "stand" and _SCHEMA_REFUSED in treatment.broken)
 
 
 def _uncovered(workshop: Workshop, played: Sequence[_Baseline]) -> dict[str, tuple[int, ...]]:

@@ -84,7 +84,8 @@ def _failed(treatment: Played, outside: tuple[str, ...]) -> Verdict | None:
             Outcome.FAILED,
             f"The control breaks what works without it, before any fault: {_said(look)}.",
         )
-    broken = _broken(treatment, Group.PROBES) or _broken(treatment, Group.AFTER)
+    hung = _broken(treatment, Group.STEADY) if treatment.ending is Ending.HUNG else None
+    broken = hung or _broken(treatment, Group.PROBES) or _broken(treatment, Group.AFTER)
     if broken is not None:
         return Verdict(Outcome.FAILED, f"The control did not hold: {_said(broken)}.")
     if outside:

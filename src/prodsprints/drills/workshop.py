@@ -21,10 +21,7 @@ from prodsprints.kernel.errors import UsageError
 
 _PATCH_SECONDS = 30
 _KNOWN_KEYS = frozenset({"module", "line", "change", "why"})
-_GENERATORS = {
-    ".py": lambda name, source: mutants.generate(name, source),
-    ".sql": lambda name, source: mutants_sql.generate(name, source),
-}
+_GENERATORS = {".py": mutants.generate, ".sql": mutants_sql.generate}
 
 
 @dataclass(frozen=True)

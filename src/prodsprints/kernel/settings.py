@@ -52,6 +52,7 @@ class Settings:
                 f"PRODSPRINTS_PORT is {port!r}, which is no port.", next_step="Set it to a number from 1 to 65535."
             )
         home = Path(env["PRODSPRINTS_HOME"]) if env.get("PRODSPRINTS_HOME") else _default_home()
+        witness = env.get("PRODSPRINTS_WITNESS")
         return Settings(
             home=home.expanduser().absolute(),
             database_url=env.get("PRODSPRINTS_DATABASE_URL") or None,
@@ -59,7 +60,7 @@ class Settings:
             node=env.get("PRODSPRINTS_NODE") or socket.gethostname(),
             host=env.get("PRODSPRINTS_HOST") or "127.0.0.1",
             port=int(port),
-            witness=Path(env["PRODSPRINTS_WITNESS"]).expanduser().absolute() if env.get("PRODSPRINTS_WITNESS") else None,
+            witness=Path(witness).expanduser().absolute() if witness else None,
         )
 
     @property

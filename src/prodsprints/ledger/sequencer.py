@@ -29,7 +29,7 @@ LOCK = 0x70726F6473707269
 """The advisory lock under which a batch is written, fleet-wide."""
 
 _BATCH = 1_000
-_BUSY_SECONDS = 0.03
+_BUSY_SECONDS = 0.05
 _IDLE_SECONDS = 0.1
 _STANDBY_SECONDS = 1.0
 _REFUSED_SECONDS = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
@@ -11,10 +12,10 @@ from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.errors import ReplayedError
 from prodsprints.ledger.keyring import Keyring, Signer
 from prodsprints.ledger.keys import Role
+from prodsprints.ledger.merkle import hashes_in
 from prodsprints.store.database import Database, one, patient
 
 _MOST_TOGETHER = 256
-_DIGEST_BYTES = 32
 
 
 class Staging:
@@ -79,16 +80,16 @@ class _Ticket:
 def store(db: Database, signer: Signer, said: list[tuple[Role, bytes]]) -> list[tuple[str, bool]]:
     """Sign and store in one commit; for each its digest, and whether the log did not have it before."""
     envelopes = [signer.envelope(role, payload) for role, payload in said]
-    new = _insert(db, signer.keys.tenant_id, envelopes)
+    digests = [hashlib.sha256(payload).digest() for _, payload in said]
+    new = _insert(db, signer.keys.tenant_id, envelopes, digests)
     answers = []
-    for envelope in envelopes:
-        answers.append((envelope.digest, envelope.digest in new))
-        new.discard(envelope.digest)  # said twice in one commit it counts once
+    for digest in digests:
+        answers.append((digest.hex(), digest in new))
+        new.discard(digest)  # said twice in one commit it counts once
     return answers
 
 
-def _insert(db: Database, tenant_id: UUID, envelopes: list[Envelope]) -> set[str]:
-    digests = [bytes.fromhex(envelope.digest) for envelope in envelopes]
+def _insert(db: Database, tenant_id: UUID, envelopes: list[Envelope], digests: list[bytes]) -> set[bytes]:
     texts = [envelope.to_bytes() for envelope in envelopes]
     parameters = [
         tenant_id,
@@ -106,8 +107,7 @@ def _insert(db: Database, tenant_id: UUID, envelopes: list[Envelope]) -> set[str
 
     added = patient(insert)(db)
     # After a lost answer to the commit, the second try meets its own rows: they are no replays.
-    new = digests if tries > 1 else [added[at : at + _DIGEST_BYTES] for at in range(0, len(added), _DIGEST_BYTES)]
-    return {digest.hex() for digest in new}
+    return set(digests if tries > 1 else hashes_in(added))
 
 
 def _array(values: Iterable[object]) -> str:

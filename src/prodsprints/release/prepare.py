@@ -16,6 +16,7 @@ from prodsprints.release.config import ReleaseConfig, Rollout
 from prodsprints.release.errors import CannotReleaseError, MigrationError, NothingToRollBackError
 from prodsprints.release.gates import account as account_gate
 from prodsprints.release.gates import bill
+from prodsprints.release.gates import register as register_gate
 from prodsprints.release.gates import secrets as secrets_gate
 from prodsprints.release.gates import tests as tests_gate
 from prodsprints.release.gates.result import GateResult
@@ -67,6 +68,18 @@ def account(run: Run) -> Outcome:
     if stated is None:
         return Outcome("skipped", f"{config.FILE_NAME} names no provider account: none was asked.")
     return _gate(run, account_gate.check(stated, home=run.settings.home, say=run.say, learn=run.redactor.learn))
+
+
+def register(run: Run) -> Outcome:
+    """Nothing that was proven where this release goes fails now; asked where the commit wants to be held to that."""
+    wanted = _settings(run).gate
+    if wanted is None:
+        return Outcome("skipped", f"{config.FILE_NAME} has no `gate`: the register was not asked.")
+    place = run.environment
+    return _gate(
+        run,
+        register_gate.check(run.db, run.settings, place.tenant_id, environment=place.name, require=wanted.require),
+    )
 
 
 def tests(run: Run) -> Outcome:

@@ -15,10 +15,11 @@ from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 
 
 def release(run: Run) -> Status:
-    """audit → account → gates → image → migrate → rollout → keep or roll back → record."""
+    """audit → account → register → gates → image → migrate → rollout → keep or roll back → record."""
     for name, body in (
         ("audit", prepare.audit),
         ("account", prepare.account),
+        ("register", prepare.register),
         ("tests", prepare.tests),
         ("secrets", prepare.secrets),
         ("image", prepare.image),
@@ -113,7 +114,7 @@ _POSITIONS = {
     name: position
     for position, name in enumerate(
         (
-            *("audit", "account", "tests", "secrets", "image", "sbom"),
+            *("audit", "account", "register", "tests", "secrets", "image", "sbom"),
             *("migrate", "rollout", "keep", "roll back", "record"),
         ),
         start=1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -34,10 +34,11 @@ class Offered:
         return self.drill is not None and (self.row, self.drill.experiment.variant) == (run.row, run.variant)
 
 
-def offered(here: Site, tenant_id: UUID, environment: str) -> list[Offered]:
-    """The drills of every row of the tenant's register, in its order."""
+def offered(here: Site, tenant_id: UUID, environment: str, among: Iterable[Mitigation] | None = None) -> list[Offered]:
+    """The drills of the rows `among` those of the tenant's register, in that order; of all of them by default."""
     last = runs.last_runs(here.db, tenant_id, environment)
-    rows = [row for row in here.register_of(tenant_id).mitigations if row.drills]
+    looked_at = here.register_of(tenant_id).mitigations if among is None else among
+    rows = [row for row in looked_at if row.drills]
     return [one for row in rows for one in _of(here, tenant_id, environment, row, last)]
 
 

@@ -12,7 +12,6 @@ from uuid import UUID
 import psycopg
 
 from prodsprints import incidents
-from prodsprints.drills import policy
 from prodsprints.incidents import Incident
 from prodsprints.register import acceptances, attestations, contacts, documents, escalation, reviews
 from prodsprints.register.acceptances import Acceptance
@@ -111,8 +110,12 @@ def declare_incident(
 
 def link_incident(here: Site, caller: Caller, incident_id: UUID, *, row: str, variant: str, id: UUID) -> Incident:
     """Name the drill that reproduces an incident. Raises UnknownIncidentError, IncidentInputError."""
+    found = incidents.get(here.db, caller.tenant_id, incident_id)
+    rows = [
+        row for risk in here.register_of(caller.tenant_id).risks if risk.id == found.risk for row in risk.mitigations
+    ]
     known: dict[str, list[str]] = {}
-    for one in drill_list.offered(here, caller.tenant_id, min(policy.SCRATCH)):
+    for one in drill_list.offered(here, caller.tenant_id, found.environment, rows):
         if one.drill is not None:
             known.setdefault(one.row, []).append(one.drill.experiment.variant)
     with _said_once(here, caller, id):

@@ -76,8 +76,8 @@ def test_a_written_file_shows_what_could_be_said_as_comments() -> None:
 def test_what_a_written_file_suggests_is_accepted_when_it_is_uncommented() -> None:
     lines = [line.removeprefix("# ") for line in render(ReleaseConfig()).splitlines()]
     suggested = [line for line in lines if line.startswith(("  ", *(f"{key}: " for key in ReleaseConfig.model_fields)))]
-    blocks = [line for line in lines if line in ("environment:", "rollout:", "providers:")]
-    assert len(blocks) == 3
+    blocks = [line for line in lines if line in ("environment:", "rollout:", "providers:", "gate:")]
+    assert len(blocks) == 4
     text = "\n".join(line for line in lines if line in suggested or line in blocks)
     config = parse("version: 1\n" + text).for_environment()
     assert (config.name, config.services, config.rollout) == ("shop", ("postgres",), Rollout())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -16,13 +15,11 @@ from prodsprints.controls.providers.errors import ProviderUnavailableError, Unkn
 from prodsprints.controls.providers.peers import ACCOUNT, ALIAS, REGION, Cloud
 from prodsprints.drills.stage import Arm, Stage
 from prodsprints.kernel.settings import Settings
-from prodsprints.release import dispatch, prepare, records, workflow
+from prodsprints.release import prepare, workflow
 from prodsprints.release.config.schema import Aws
 from prodsprints.release.gates import account as gate
 from prodsprints.release.gates.result import GateResult
 from prodsprints.release.run import Run
-from prodsprints.release.targets.local import LocalTarget
-from prodsprints.store.database import Database
 
 Check = Callable[..., GateResult]
 
@@ -126,33 +123,7 @@ def test_a_release_resolves_names_by_the_resolver_that_is_drilled(
 
 def test_the_account_is_checked_right_after_the_audit_and_before_anything_is_built() -> None:
     names = sorted(workflow._POSITIONS, key=workflow._POSITIONS.__getitem__)
-    assert names[:3] == ["audit", "account", "tests"]
-
-
-@pytest.fixture
-def release(database: Database, settings: Settings, tenant: UUID) -> Callable[[str], Run]:
-    """A running release of a commit whose prodsprints.yaml says so."""
-
-    def make(text: str) -> Run:
-        environment = records.ensure_environment(
-            database, tenant, project="shop", repository="/srv/shop", environment="production", node=f"n-{tenant.hex}"
-        )
-        added = records.add(
-            database, environment, id=uuid4(), kind="release", repository="/srv/shop", commit="a" * 40, label="v1",
-            requested_by="somebody",
-        )  # fmt: skip
-        dispatch.claim(database, worker="first", node=environment.node)
-        token = dispatch.adopt(database, tenant, added.id, resource=environment.lease, worker="first")
-        assert token is not None
-        run = Run(
-            db=database, settings=settings, target=LocalTarget(settings), release=added, environment=environment,
-            worker="first", fencing_token=token, leave=pytest.fail,
-        )  # fmt: skip
-        run.tree().mkdir(parents=True)
-        (run.tree() / "prodsprints.yaml").write_text(text)
-        return run
-
-    return make
+    assert names[:3] == ["audit", "account", "register"]
 
 
 def test_a_release_without_a_provider_asks_nobody_and_says_so(release: Callable[[str], Run], cloud: Cloud) -> None:

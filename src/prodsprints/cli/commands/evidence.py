@@ -143,7 +143,7 @@ def rotate(role: str, tenant: str, out: Output) -> None:
     type=click.IntRange(0),
     required=True,
     metavar="INDEX",
-    help="The first entry that it must not have signed.",
+    help="The first entry not to believe.",
 )
 @_of
 @options.as_json

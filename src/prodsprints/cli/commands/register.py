@@ -156,22 +156,24 @@ def export(form: str, output: Path | None, environment: str | None, platform: Pl
 
 @command.command("gate")
 @click.option("--junit", is_flag=True, help="Answer as JUnit XML, for CI.")
+@click.option("--require", multiple=True, metavar="WHAT", help="Must be proven too: a row, a risk or a level.")
 @_env
 @options.tenant
 @options.as_json
-def gate(junit: bool, environment: str | None, platform: Platform, out: Output) -> int:
+def gate(junit: bool, require: tuple[str, ...], environment: str | None, platform: Platform, out: Output) -> int:
     """Whether a release may pass the register as it stands. Exit code 3: it may not, and what keeps it is named.
 
     \b
-    Example: prodsprints register gate --env production --junit > register.xml
+    Example: prodsprints register gate --env production --require critical --junit > register.xml
     """
     from prodsprints.kernel.errors import ExitCode
 
-    answer = platform.get("/register/gate", format="json", environment=environment)
+    asked = {"environment": environment, "require": require}
+    answer = platform.get("/register/gate", format="json", **asked)
     out.line("gate", answer)
     if not out.json:
         form = "junit" if junit else "text"
-        click.echo(platform.text("/register/gate", format=form, environment=environment), nl=False)
+        click.echo(platform.text("/register/gate", format=form, **asked), nl=False)
     return ExitCode.DONE if answer["open"] else ExitCode.REFUSED
 
 

@@ -16,7 +16,7 @@ from prodsprints.store.database import Database
 
 @contextmanager
 def keyring_of(tenant: str) -> Iterator[tuple[Database, UUID, Keyring]]:
-    """The database, the tenant's id and the keyring. Raises UsageError for an unknown tenant, and what each may raise."""
+    """The database, the tenant's id and the keyring. Raises UsageError for an unknown tenant."""
     settings = Settings.from_environment()
     address = database.address(settings)
     migrate.check(address)

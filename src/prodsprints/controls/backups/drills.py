@@ -25,7 +25,7 @@ from prodsprints.controls.backups.shelf import (
     TABLES,
     Shelf,
     add_release,
-    projects,
+    shelf,
 )
 from prodsprints.controls.backups.soft_delete import DeletedProject, SoftDelete, refuse_deleted
 from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
@@ -56,8 +56,8 @@ class Desk:
 
 @contextmanager
 def _stand(stage: Stage) -> Iterator[Shelf]:
-    with projects(stage.admin) as shelf:
-        yield shelf
+    with shelf(stage.admin) as made:
+        yield made
 
 
 @contextmanager
@@ -83,6 +83,8 @@ def _with_plain_tables(_: Stage, shelf: Shelf) -> Iterator[Desk]:
                     place, name, sql.SQL(key["said"])
                 )
             )
+        connection.execute("drop policy hide_deleted on projects")
+        connection.execute("drop trigger refuse_deleted_project on releases")
         for table in TABLES:
             connection.execute(sql.SQL("grant delete on {} to prodsprints_tenant").format(sql.Identifier(table)))
     yield Desk(_Plain(shelf.db), lambda _connection, _project: None)
@@ -125,10 +127,16 @@ def _deleted_in_sql(_: Stage, shelf: Shelf) -> Iterator[None]:
                 shelf.answers[table] = f"{done.rowcount} deleted"
         except psycopg.errors.InsufficientPrivilege:
             shelf.answers[table] = "refused"
+        except psycopg.IntegrityError:
+            shelf.answers[table] = "allowed, but for what still refers to it"
     yield
 
 
 def _all_there(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
+    try:
+        shelf.fill()
+    except (psycopg.Error, LookupError) as error:
+        return broke(f"Projects cannot be made and released: {error}")
     empty = [table for table in TABLES if not shelf.before[table]]
     if empty or shelf.visible() != {DELETED, DROPPED, BUSY} or desk.hand.deleted(shelf.tenant):
         return broke(f"Not as it was made: {', '.join(sorted(shelf.visible()))}; nothing in {', '.join(empty)}.")
@@ -245,7 +253,9 @@ def _serves_again(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
             " where id = any (%s)",
             [begun],
         ).fetchall()
-    wrong = [row for row in rows if _as_queued(row) != ("rollback", "queued", DIGEST, 3, "bob")]
+    wrong = [row for row in rows if _as_queued(row) != ("rollback", "queued", DIGEST, "bob")]
+    if sorted(row["number"] for row in rows) != [3, 4]:
+        return broke(f"After two releases and after three they are numbered {[row['number'] for row in rows]}.")
     if wrong or {row["of"] for row in rows} != shelf.serving or len(rows) != len(begun):
         return broke(f"Of {len(shelf.serving)} environments that served, {len(rows) - len(wrong)} will again.")
     if len(now["releases"]) != len(shelf.before["releases"]) + len(begun):
@@ -254,7 +264,41 @@ def _serves_again(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
 
 
 def _as_queued(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("kind", "status", "digest", "number", "requested_by"))
+    return tuple(row[name] for name in ("kind", "status", "digest", "requested_by"))
+
+
+def _is_known_to_workers(_: Stage, shelf: Shelf, _desk: Desk) -> Observation:
+    """Those who take it off its nodes act for no tenant, and see ids and states."""
+    try:
+        with shelf.db.dispatch() as connection:
+            rows = connection.execute(
+                """
+                select p.deleted_at is not null as deleted, e.node, e.withdrawn_at from projects p
+                join environments e on (e.tenant_id, e.project_id) = (p.tenant_id, p.id) order by p.id, e.id
+                """
+            ).fetchall()
+    except psycopg.errors.InsufficientPrivilege as error:
+        return broke(f"A worker may not see what is to be taken off its node: {error}")
+    deleted = [(row["node"], row["withdrawn_at"]) for row in rows if row["deleted"]]
+    said = f"A worker sees {len(rows)} environments, {len(deleted)} of them deleted."
+    return (held if len(rows) == 5 and deleted == [("drill", None)] * 2 else broke)(said)
+
+
+def _is_withdrawn_anew(_: Stage, shelf: Shelf, desk: Desk) -> Observation:
+    """What was taken off its nodes once, came back and is deleted again runs until it is taken off again."""
+    with shelf.db.tenant(shelf.tenant) as connection:
+        connection.execute("update releases set status = 'aborted', finished_at = now() where status = 'queued'")
+        connection.execute("update environments set withdrawn_at = now()")
+    desk.hand.delete(shelf.tenant, DELETED, actor="ada")
+    found = desk.hand.deleted(shelf.tenant) or []
+    with shelf.db.tenant(shelf.tenant) as connection:
+        rows = connection.execute(
+            "select p.name from projects p join environments e on e.project_id = p.id where e.withdrawn_at is null"
+        ).fetchall()
+    if [(one_.name, one_.withdrawn) for one_ in found] != [(DELETED, False)] or rows:
+        others = ", ".join(row["name"] for row in rows)
+        return broke(f"Told as withdrawn at once, or others as running: {found}, {others}.")
+    return held("It is told as not yet withdrawn, and others' environments are left as they are.")
 
 
 project_deleted = Experiment(
@@ -279,6 +323,7 @@ project_deleted = Experiment(
         Probe("nothing is deleted for good", _is_refused_in_sql),
         Probe("the deleted project is seen nowhere", _is_gone),
         Probe("who deleted it, and until when it is kept, is told", _is_told),
+        Probe("workers see what they are to take off their nodes", _is_known_to_workers),
         Probe("a project stays while a release of it is under way", _stays_under_a_release),
         Probe("a project that never was is not found", _knows_what_never_was),
         Probe("nothing is released to a deleted project", _takes_no_release),
@@ -286,5 +331,6 @@ project_deleted = Experiment(
         Probe("what it served is queued to serve again", _serves_again),
     ),
     named="the project comes back whole",
+    after=(Probe("deleted again, it is taken off its nodes again", _is_withdrawn_anew),),
     scale="Nothing runs on a node here: that its addresses fall silent and answer again is tested with real ones",
 )

@@ -31,10 +31,22 @@ class Shelf:
     address: Address
     db: Database
     tenant: UUID
-    before: Rows
-    serving: frozenset[str]
+    before: Rows = field(default_factory=dict)
+    serving: frozenset[str] = frozenset()
     answers: dict[str, str] = field(default_factory=dict)
     """What PostgreSQL answered to deletes for good, by table."""
+
+    def fill(self) -> None:
+        """Make the projects, as releases do: the subject is in its place already, and must not stand in the way."""
+        serving = {
+            project: [
+                _serve(self.db, self.tenant, _environment(self.db, self.tenant, project, name), releases)
+                for name, releases in (("production", 2), ("staging", 3))
+            ]
+            for project in (DELETED, DROPPED)
+        }
+        add_release(self.db, self.tenant, _environment(self.db, self.tenant, BUSY, "production"), 1)
+        self.before, self.serving = self.now(), frozenset(map(str, serving[DELETED]))
 
     def now(self) -> Rows:
         """Every row of every project as it is, deleted or not."""
@@ -53,18 +65,13 @@ class Shelf:
 
 
 @contextmanager
-def projects(admin: Address | None) -> Iterator[Shelf]:
-    """A database of its own with such a tenant in it."""
+def shelf(admin: Address | None) -> Iterator[Shelf]:
+    """A database of its own with such a tenant in it, which has nothing yet."""
     with scratch.database(admin) as address, closing(Database(address, max_connections=2)) as db:
         with db.dispatch() as connection:
             row = connection.execute("insert into tenants (name) values ('drill') returning id").fetchone()
         tenant = UUID(str(one(row)["id"]))
-        serving = {
-            project: [_serve(db, tenant, _environment(db, tenant, project, name)) for name in ("production", "staging")]
-            for project in (DELETED, DROPPED)
-        }
-        add_release(db, tenant, _environment(db, tenant, BUSY, "production"), 1)
-        yield Shelf(address, db, tenant, _rows(db, tenant), frozenset(map(str, serving[DELETED])))
+        yield Shelf(address, db, tenant)
 
 
 def add_release(db: Database, tenant: UUID, environment: UUID, number: int) -> UUID:
@@ -93,10 +100,10 @@ def _environment(db: Database, tenant: UUID, project: str, name: str) -> UUID:
     return UUID(str(one(row)["id"]))
 
 
-def _serve(db: Database, tenant: UUID, environment: UUID) -> UUID:
-    """Two releases with steps, lines and ticks, written by the functions that a release writes them by; the second."""
+def _serve(db: Database, tenant: UUID, environment: UUID, releases: int) -> UUID:
+    """Releases with steps, lines and ticks, written by the functions that a release writes them by; the last one."""
     resource = f"environment:{environment}"
-    for number in (1, 2):
+    for number in range(1, releases + 1):
         release = add_release(db, tenant, environment, number)
         with db.tenant(tenant) as connection:
             lease = leases.acquire(connection, tenant, resource, "drill")
@@ -121,7 +128,7 @@ def _serve(db: Database, tenant: UUID, environment: UUID) -> UUID:
 def _rows(db: Database, tenant: UUID) -> Rows:
     """Byte by byte as PostgreSQL writes them."""
     with db.tenant(tenant) as connection:
-        connection.execute("select show_deleted()")
+        connection.execute("select set_config('app.deleted', 'shown', true)")
         return {
             table: frozenset(
                 row["row"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import dns.exception
 
 from prodsprints.controls.dns import names, peers
-from prodsprints.controls.dns.cache import Bounds, Freshness, Known
+from prodsprints.controls.dns.cache import Bounds, Cache, Freshness, Known
 from prodsprints.controls.dns.peers import TWISTED, StubResolver
 from prodsprints.controls.dns.resolver import Answer, Origin, Resolver
-from prodsprints.controls.dns.servers import Server
+from prodsprints.controls.dns.servers import Server, Servers
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
@@ -23,6 +23,7 @@ _ZONE = "service.test"
 _NAME = f"www.{_ZONE}"
 _PINNED = f"pinned.{_ZONE}"
 _ADDRESS = "127.0.0.1"
+_OWN = "127.0.0.9"
 _FAULT_SECONDS = 30.0
 
 # Production waits for hours and days. What is looked at is the order of these times, which stays.
@@ -184,7 +185,7 @@ def _keeps_productions_times(_: Stage, _fleet: Fleet, _subject: Names) -> Observ
     hour, day = 3600.0, 86_400.0
     for ttl, age, failed_ago, expected in (
         (0.0, 8.9, None, Freshness.FRESH),
-        (0.0, 9.1, None, Freshness.DUE),
+        (0.0, 9.0, None, Freshness.DUE),
         (0.0, 10.0, None, Freshness.EXPIRED),
         (7 * day, 5.3 * hour, None, Freshness.FRESH),
         (7 * day, 5.5 * hour, None, Freshness.DUE),
@@ -201,9 +202,45 @@ def _keeps_productions_times(_: Stage, _fleet: Fleet, _subject: Names) -> Observ
     return held("10 s to 6 h fresh, 3 days stale, 30 s of rest after a failure.")
 
 
-def _pause(stage: Stage, seconds: float) -> None:
-    time.sleep(min(seconds, stage.remaining_seconds))
+def _keeps_names_in_use(_: Stage, _fleet: Fleet, _subject: Names) -> Observation:
+    """A thousand names: who is asked for stays, who was not for the longest makes room, and what is no more goes."""
+    cache, known = Cache(), Known((_ADDRESS,), 60.0, 0.0)
+    for number in range(1_000):
+        cache.put(f"n{number}", known)
+    cache.put("n0", known)
+    cache.get("n1")
+    for name in ("one-more", "another"):
+        cache.put(name, known)
+    kept = [name for name in ("n0", "n1", "n2", "n3", "n4") if cache.get(name)]
+    cache.drop("n4")
+    if len(cache) != 999 or kept != ["n0", "n1", "n4"] or cache.get("n4"):
+        return broke(f"It keeps {len(cache)} names, of the first five {kept}.")
+    return held("Of 1,002 names the two that nobody had asked for the longest made room.")
 
+
+def _needs_no_dns(stage: Stage, fleet: Fleet, _subject: Names) -> Observation:
+    """What is an address, or stands in the machine's own file, is known while no server answers."""
+    hosts = stage.directory / "hosts"
+    beyond = f"{'#' * (1 << 20)}\n{_OWN} beyond.{_ZONE}\n"
+    hosts.write_text(f"nowhere own.{_ZONE}\n{_OWN} own.{_ZONE} alias.{_ZONE} # not.{_ZONE}\n{beyond}")
+    resolver = Resolver(Servers(lambda: fleet.servers), hosts=hosts)
+    found = {}
+    for name in (_OWN, "localhost", f"own.{_ZONE}", f"ALIAS.{_ZONE}.", f"not.{_ZONE}", f"beyond.{_ZONE}"):
+        try:
+            answer = resolver.resolve(name, within_seconds=0.2)
+        except ProdSprintsError:
+            continue
+        found[name] = (*answer.addresses, answer.origin)
+    own = (_OWN, Origin.LOCAL)
+    expected = {_OWN: own, "localhost": (_ADDRESS, Origin.LOCAL), f"own.{_ZONE}": own, f"ALIAS.{_ZONE}.": own}
+    return (held if found == expected else broke)(f"Known without DNS: {', '.join(found)}.")
+
+
+def _pause(stage: Stage, seconds: float) -> None:
+    time.sleep(max(0.0, min(seconds, stage.remaining_seconds)))
+
+
+_LOCAL = Probe("what needs no DNS is known without it", _needs_no_dns)
 
 _silent: Experiment[Fleet, Names] = Experiment(
     row="R010.2",
@@ -228,6 +265,8 @@ _silent: Experiment[Fleet, Names] = Experiment(
         Probe("the answer says how old it is", _marks_it),
         Probe("the next one does not wait", _does_not_wait_again),
         Probe("production's own times are as stated", _keeps_productions_times),
+        Probe("a thousand names are kept, those in use before others", _keeps_names_in_use),
+        _LOCAL,
     ),
     named="the name is still resolved",
     after=(
@@ -246,6 +285,6 @@ dead_servers: Experiment[Fleet, Names] = replace(
     title="Names are still resolved when all DNS servers are dead, but not forever",
     fault="both DNS servers are killed (SIGKILL)",
     inject=_servers_die,
-    probes=(*_silent.probes, Probe("what is too old is refused", _refuses_what_is_too_old)),
+    probes=(*_silent.probes[:-1], Probe("what is too old is refused", _refuses_what_is_too_old), _LOCAL),
     after=(),
 )

@@ -26,6 +26,7 @@ TWISTED = Peer("Twisted Names", importlib.metadata.version("twisted"), PeerClass
 
 _START_SECONDS = 10.0
 _TRIES = 5
+_FULL = 4  # connections that wait, which are more than any system queues when it is asked to queue none
 
 
 @contextmanager
@@ -64,6 +65,21 @@ def answers(server: Server, name: str, *, within_seconds: float = 0.3) -> bool:
     except (dns.exception.DNSException, OSError):
         return False
     return True
+
+
+@contextmanager
+def silent(address: str, port: int) -> Iterator[None]:
+    """Nobody answers there: a connection neither comes about nor is refused."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        with contextlib.suppress(OSError):  # macOS has 127.0.0.1 only: the others are silent as they are
+            listener.bind((address, port))
+            listener.listen(0)
+            for _ in range(_FULL):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex((address, port))
+        yield
 
 
 class StubResolver:

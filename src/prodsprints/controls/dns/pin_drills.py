@@ -19,7 +19,10 @@ import httpx
 import trustme
 
 from prodsprints.controls.dns import names, peers
+from prodsprints.controls.dns.errors import BadPinError
 from prodsprints.controls.dns.peers import TWISTED, StubResolver
+from prodsprints.controls.dns.pins import PinnedResolver, Pins
+from prodsprints.controls.dns.resolver import Answer, Resolver
 from prodsprints.controls.dns.servers import Server
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Peer, PeerClass, Probe, Safety, broke, held
@@ -29,6 +32,8 @@ from prodsprints.kernel.errors import ProdSprintsError
 _ZONE = "service.test"
 _NAME = f"www.{_ZONE}"
 _PINNED = f"pinned.{_ZONE}"
+_MOVED = f"moved.{_ZONE}"
+_TWICE = f"twice.{_ZONE}"
 _SECONDS = 1.0
 _ADDRESS = "127.0.0.1"
 _OUTDATED = "127.0.0.2"  # nobody listens there
@@ -58,7 +63,7 @@ class Caller:
 def _service(stage: Stage) -> Iterator[Service]:
     authority, stranger = trustme.CA(), trustme.CA()
     certificates = (
-        authority.issue_cert(_PINNED, _NAME),
+        authority.issue_cert(_PINNED, _NAME, _MOVED, _TWICE),
         authority.issue_cert(f"other.{_ZONE}"),
         stranger.issue_cert(_PINNED),
     )
@@ -69,10 +74,8 @@ def _service(stage: Stage) -> Iterator[Service]:
         files.append(file)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    with (
-        _tls_servers(files) as ports,
-        peers.dns_server(stage.directory, _ZONE, {"www": _ADDRESS, "pinned": _ADDRESS}) as (server, process),
-    ):
+    records = {"www": _ADDRESS, "pinned": _ADDRESS, "moved": _OUTDATED}
+    with _tls_servers(files) as ports, peers.dns_server(stage.directory, _ZONE, records) as (server, process):
         yield Service(server, process, trust, *ports)
 
 
@@ -93,7 +96,7 @@ def _tls_servers(files: list[Path]) -> Iterator[list[int]]:
 def _pinned_client(_: Stage, service: Service) -> Iterator[Caller]:
     resolver = names.resolver(lambda: (service.dns,))
     marks: list[str] = []
-    pins = {_PINNED: [_ADDRESS], _NAME: [_OUTDATED]}
+    pins = {_PINNED: [_ADDRESS], _NAME: [_OUTDATED], _MOVED: [_ADDRESS], _TWICE: [_OUTDATED, _ADDRESS]}
     transport = names.transport(resolver, pins, trust=service.trust, mark=marks.append)
     with httpx.Client(transport=transport, timeout=5.0) as client:
         yield Caller(client, marks)
@@ -129,7 +132,7 @@ def _dns_dies(_: Stage, service: Service) -> Iterator[None]:
 
 
 def _called(
-    stage: Stage, caller: Caller, name: str, port: int, *, scheme: str = "https", seconds: float = _SECONDS
+    stage: Stage, caller: Caller, name: str, port: int, *, scheme: str = "https", seconds: float | None = _SECONDS
 ) -> tuple[bool, str]:
     """Whether a new connection to `name` is answered, and in which words."""
     began = time.monotonic()
@@ -150,6 +153,11 @@ def _reaches(name: str) -> Callable[[Stage, Service, Caller], Observation]:
         return (held if answered else broke)(words)
 
     return look
+
+
+def _goes_by_dns(stage: Stage, service: Service, caller: Caller) -> Observation:
+    answered, words = _called(stage, caller, _MOVED, service.port)
+    return broke(f"Where its pin says, though DNS says {_OUTDATED}: {words}") if answered else held(words)
 
 
 def _reaches_it_fast(stage: Stage, service: Service, caller: Caller) -> Observation:
@@ -175,6 +183,12 @@ def _refuses(which: Callable[[Service], int]) -> Callable[[Stage, Service, Calle
     return look
 
 
+def _tries_each_address(stage: Stage, service: Service, caller: Caller) -> Observation:
+    with peers.silent(_OUTDATED, service.port):
+        answered, words = _called(stage, caller, _TWICE, service.port, seconds=2 * _SECONDS)
+    return (held if answered else broke)(words)
+
+
 def _needs_tls(stage: Stage, service: Service, caller: Caller) -> Observation:
     answered, words = _called(stage, caller, _PINNED, service.port, scheme="http")
     return (held if not answered and "without TLS" in words else broke)(words)
@@ -188,6 +202,46 @@ def _unpinned_is_not_found(stage: Stage, service: Service, caller: Caller) -> Ob
     return (held if not answered and in_time and "No DNS server answers" in words else broke)(
         f"{words} It took {seconds:.1f} s, with {_SECONDS:g} s to do it in."
     )
+
+
+def _needs_no_limit(stage: Stage, service: Service, caller: Caller) -> Observation:
+    answered, words = _called(stage, caller, _PINNED, service.port, seconds=None)
+    return (held if answered else broke)(words)
+
+
+def _takes_addresses_only(_: Stage, service: Service, _caller: Caller) -> Observation:
+    resolver = names.resolver(lambda: (service.dns,))
+    names.transport(resolver, {_PINNED: [_ADDRESS] * 16}, trust=service.trust).close()
+    for stated in ([], [_ADDRESS] * 17, ["nowhere"]):
+        try:
+            names.transport(resolver, {_PINNED: stated}, trust=service.trust).close()
+        except BadPinError:
+            continue
+        return broke(f"A name can be pinned to {len(stated)} addresses such as {stated[:1]}.")
+    return held("No address, more than 16 of them, and what is none are refused.")
+
+
+def _keeps_productions_times(_: Stage, service: Service, _caller: Caller) -> Observation:
+    """What nobody could wait for here is looked at with a clock that is told the time."""
+    now = [0.0]
+    patience = _Patience(names.resolver(lambda: (service.dns,)))
+    pinned = PinnedResolver(patience, Pins.of({_PINNED: [_ADDRESS]}), clock=lambda: now[0])
+    for now[0], within_seconds in ((0.0, 1.0), (29.9, 1.0), (30.1, 10.0)):
+        pinned.resolve(_PINNED, within_seconds=within_seconds)
+    words = f"DNS was waited for {patience.seconds} s at most: half of the time, and again after 30 s of rest."
+    return (held if patience.seconds == [0.5, 1.8] else broke)(words)
+
+
+class _Patience:
+    """A resolver that notes for how long it may wait."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self.seconds: list[float] = []
+
+    def resolve(self, name: str, *, within_seconds: float = 10.0) -> Answer:
+        self.seconds.append(within_seconds)
+        return self._resolver.resolve(name, within_seconds=min(within_seconds, 0.2))
 
 
 def _dns_is_gone(_: Stage, service: Service, _caller: Caller) -> Observation:
@@ -214,17 +268,26 @@ pinned_address: Experiment[Service, Caller] = Experiment(
     stand=_service,
     treatment=_pinned_client,
     placebo=_bare_client,
-    steady=(Probe("the service is reached where DNS says, whatever an outdated pin says", _reaches(_NAME)),),
+    steady=(
+        Probe("the service is reached where DNS says, whatever an outdated pin says", _reaches(_NAME)),
+        Probe("a pin is no second choice while DNS answers", _goes_by_dns),
+    ),
     inject=_dns_dies,
     seen=Probe("the DNS server does not answer", _dns_is_gone),
     probes=(
         Probe("the service is reached by its pinned name", _reaches(_PINNED)),
         Probe("the pin is said to be used", _says_so),
         Probe("the next connection does not wait for DNS", _reaches_it_fast),
+        Probe("an address where nobody answers leaves time for the next", _tries_each_address),
         Probe("a certificate for another name is refused", _refuses(lambda service: service.other_name_port)),
         Probe("a certificate of an unknown issuer is refused", _refuses(lambda service: service.other_issuer_port)),
         Probe("a pinned name is not reached without TLS", _needs_tls),
         Probe("a name without a pin is not found", _unpinned_is_not_found),
     ),
     named="the service is reached by its pinned name",
+    after=(
+        Probe("it is reached without a limit of the caller's", _needs_no_limit),
+        Probe("a name is pinned to addresses only", _takes_addresses_only),
+        Probe("production's own times are as stated", _keeps_productions_times),
+    ),
 )

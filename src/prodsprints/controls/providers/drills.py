@@ -13,6 +13,7 @@ from itertools import pairwise
 from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.account import Account, Place
+from prodsprints.controls.providers.answers import Identity
 from prodsprints.controls.providers.peers import ACCOUNT, MOTO, REGION, Bare, Cloud
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
@@ -23,7 +24,6 @@ from prodsprints.kernel.errors import ProdSprintsError
 _SOURCES = (
     "prodsprints.controls.providers.account",
     "prodsprints.controls.providers.aws",
-    "prodsprints.guard.pipeline",
     "prodsprints.guard.retry",
     "prodsprints.guard.retry_after",
 )
@@ -34,7 +34,7 @@ _SCALE = 1 / 20
 _RETRY_AFTER_SECONDS = 2
 _SHARE = 0.8  # of five requests of one caller the first four are turned away
 _STORM_SECONDS = 60.0
-_CALLS = 3
+_CALLS = 5
 _LONGEST_WAITS_SECONDS = (1, 2, 4, 8)
 _SLACK_SECONDS = 0.25  # of a busy machine
 
@@ -96,8 +96,8 @@ def _herd(_: Stage, cloud: Cloud) -> Iterator[None]:
 def _asked(stage: Stage, caller: Caller) -> tuple[bool, str]:
     began = time.monotonic()
     try:
-        identity = caller.identity()
-        answered, words = identity.account == ACCOUNT, f"It answered {identity.account}."
+        found = caller.identity()
+        answered, words = isinstance(found, Identity) and found.account == ACCOUNT, f"It answered {found}."
     except ProdSprintsError as error:
         answered, words = False, f"{type(error).__name__}: {error.what} {error.why}".strip()
     stage.sample(answered, time.monotonic() - began, "GetCallerIdentity")
@@ -119,23 +119,28 @@ def _all_complete(stage: Stage, _: Cloud, caller: Caller) -> Observation:
     return broke(f"{len(lost)} of {_CALLS} calls failed. {lost[0]}") if lost else held(f"All {_CALLS} were answered.")
 
 
-def _waits_as_it_should(stage: Stage, cloud: Cloud, caller: Caller) -> Observation:
-    """The pauses between the attempts of one call: what AWS asks for at least, then a random rest that grows."""
-    before = len(_arrivals(cloud))
-    answered, words = _asked(stage, caller)
-    times = _arrivals(cloud)[before:]
-    if not answered or len(times) != len(_LONGEST_WAITS_SECONDS) + 1:
-        return broke(f"{len(times)} requests were made. {words}")
+def _waits_as_it_should(_: Stage, cloud: Cloud, _caller: Caller) -> Observation:
+    """The pauses within the calls just made: at least what AWS asks for, then a random rest whose bound doubles."""
+    attempts = len(_LONGEST_WAITS_SECONDS) + 1
+    times = _arrivals(cloud)[-_CALLS * attempts :]
     floor = _RETRY_AFTER_SECONDS * _SCALE
-    rests = [later - earlier - floor for earlier, later in pairwise(times)]
-    shown = ", ".join(f"{rest * 1000:.0f}" for rest in rests)
-    if min(rests) < -0.002:
-        return broke(f"It did not wait for as long as it was asked to: {shown} ms beyond Retry-After.")
-    if any(rest > most * _SCALE + _SLACK_SECONDS for rest, most in zip(rests, _LONGEST_WAITS_SECONDS, strict=True)):
-        return broke(f"It waits longer than its back-off allows: {shown} ms beyond Retry-After.")
-    if max(rests) - min(rests) < 0.01:
-        return broke(f"It always waits equally long: {shown} ms beyond Retry-After.")
-    return held(f"It waited {shown} ms beyond Retry-After.")
+    calls = [times[at : at + attempts] for at in range(0, len(times), attempts)]
+    rests = [[later - earlier - floor for earlier, later in pairwise(call)] for call in calls]
+    if [len(each) for each in rests] != [attempts - 1] * _CALLS:
+        return broke(f"{_CALLS} calls made {len(times)} requests since the storm began.")
+    by_attempt = list(zip(*rests, strict=True))
+    bounds = [seconds * _SCALE for seconds in _LONGEST_WAITS_SECONDS]
+    shown = "; ".join(f"{min(some) * 1000:.0f} to {max(some) * 1000:.0f}" for some in by_attempt)
+    words = f"Beyond Retry-After it waited, by attempt, {shown} ms."
+    if any(min(some) < -0.002 for some in by_attempt):
+        return broke(f"{words} That is less than AWS asked for.")
+    if any(max(some) > bound + _SLACK_SECONDS for some, bound in zip(by_attempt, bounds, strict=True)):
+        return broke(f"{words} That is more than its back-off allows: {', '.join(f'{bound:g}' for bound in bounds)} s.")
+    if any(max(some) - min(some) < bound / 20 for some, bound in zip(by_attempt, bounds, strict=True)):
+        return broke(f"{words} That is no random wait.")
+    if max(by_attempt[-1]) < bounds[0]:
+        return broke(f"{words} That does not grow.")
+    return held(words)
 
 
 def _was_throttled(_: Stage, cloud: Cloud, _caller: Caller) -> Observation:
@@ -208,6 +213,7 @@ throttling_storm: Experiment[Cloud, Caller] = Experiment(
         Probe("the waits are as long as AWS asks for, and random beyond", _waits_as_it_should),
     ),
     named="all calls complete",
+    limit_seconds=40.0,
     after=(Probe("only throttled calls are made again", _makes_no_other_call_again),),
     scale="waits are 1/20 of production's, the provider's Retry-After included",
 )
@@ -232,4 +238,5 @@ thundering_herd: Experiment[Cloud, Caller] = Experiment(
         Probe("the callers come back apart", _come_back_apart),
     ),
     named="all calls complete",
+    limit_seconds=40.0,
 )

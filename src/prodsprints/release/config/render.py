@@ -74,6 +74,7 @@ def _scalar(value: Any) -> str:
         return f"[{', '.join(_scalar(entry) for entry in value)}]"
     if isinstance(value, Seconds | Share):
         return str(value)
-    if isinstance(value, str) and (not value.isprintable() or set(value) & set(",[]{}")):
+    # quoted too is what is plain on a line of its own and not in a list: ":0", "?x", "a,b"
+    if isinstance(value, str) and (not value.isprintable() or set(value) & set(",[]{}") or value[:1] in {":", "?"}):
         return yaml.safe_dump(value, default_style='"', width=_ONE_LINE).strip()
     return yaml.safe_dump(value, allow_unicode=True, width=_ONE_LINE).removesuffix("\n").removesuffix("\n...")

@@ -224,6 +224,14 @@ class Providers(_Keys):
     )
 
 
+class Gate(_Keys):
+    """What the register must say before a release goes on."""
+
+    require: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.]{1,20}$")], ...], Field(max_length=200)] = (
+        Field(default=(), description="What must be proven as well: rows (R001.1), risks (R001) or levels (critical).")
+    )
+
+
 class ReleaseConfig(_Keys):
     """What one environment's releases go by: the file, with that environment's overlay laid over it.
 
@@ -265,6 +273,11 @@ class ReleaseConfig(_Keys):
         default=Providers(),
         description="The cloud accounts that the worker's credentials have to belong to.",
         examples=[Providers(aws=Aws(account="123456789012", region="eu-central-1"))],
+    )
+    gate: Gate | None = Field(
+        default=None,
+        description="Refuse a release where the register has something failing, contradicted, stale or overdue.",
+        examples=[Gate(require=("S004.2",))],
     )
     database: Database | None = Field(
         default=None, description="Connections to the database. Accepted, not enforced yet."

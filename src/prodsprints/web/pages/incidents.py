@@ -106,8 +106,7 @@ def _page(here: Site, caller: Caller, id: UUID, outcome: str = "", trouble: Trou
     found = incidents.get(here.db, caller.tenant_id, id)
     register = here.register_of(caller.tenant_id)
     risk = next((one for one in register.risks if one.id == found.risk), None)
-    offered = drill_list.offered(here, caller.tenant_id, found.environment)
-    rows = {row.id for row in risk.mitigations} if risk else set()
+    rows = risk.mitigations if risk else ()
     return page(
         "incident.html",
         caller=caller,
@@ -118,7 +117,9 @@ def _page(here: Site, caller: Caller, id: UUID, outcome: str = "", trouble: Trou
         incident=found,
         risk=risk,
         heard=here.assessor.standing(caller.tenant_id).incidents.get(str(id)),
-        offered=[one for one in offered if one.drill is not None and one.row in rows],
+        offered=[
+            one for one in drill_list.offered(here, caller.tenant_id, found.environment, rows) if one.drill is not None
+        ],
         outcome=outcome,
         names=people.names(here.db, caller.tenant_id, found.people),
     )

@@ -12,8 +12,9 @@ from prodsprints.drills import runs
 from prodsprints.ledger import people
 from prodsprints.ledger.errors import LedgerTamperedError
 from prodsprints.register import acceptances, attestations
-from prodsprints.register.model import Kind
+from prodsprints.register.model import Kind, Risk
 from prodsprints.register.rating import Level, Probability, rate
+from prodsprints.register.status import Status
 from prodsprints.web import drill_list, entries, registers
 from prodsprints.web.api.answers import Here
 from prodsprints.web.api.register import HERE, Where
@@ -48,6 +49,7 @@ def risks(
         summary=shown.summary,
         assessment=shown.assessment,
         by_level=[(level, found) for level, found in by_level if found],
+        good={risk.id: _good(shown, risk) for risk in some},
         later=start + _PER_PAGE if start + _PER_PAGE < len(ordered) else 0,
     )
 
@@ -58,7 +60,6 @@ def risk(risk_id: str, here: Here, caller: Reading, where: Where = HERE) -> Resp
     shown = registers.of(here, caller.tenant_id, where)
     found = shown.register.risk(risk_id)
     position = shown.register.risks.index(found)
-    rows = {row.id for row in found.mitigations}
     accepted = acceptances.acceptances(here.db, caller.tenant_id, environment=where, risk=found.id, limit=_LATEST)
     return page(
         "risk.html",
@@ -73,7 +74,7 @@ def risk(risk_id: str, here: Here, caller: Reading, where: Where = HERE) -> Resp
         heard=shown.standing.incidents,
         acceptances=accepted,
         names=people.names(here.db, caller.tenant_id, {one.person for one in accepted}),
-        offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row in rows],
+        offered=drill_list.offered(here, caller.tenant_id, where, found.mitigations),
         before=shown.register.risks[position - 1] if position else None,
         after=shown.register.risks[position + 1] if position + 1 < len(shown.register.risks) else None,
         levels=list(Level),
@@ -105,10 +106,16 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
         attestations=signed,
         counting=_nonce(shown, where, found.id),
         names=people.names(here.db, caller.tenant_id, {one.person for one in signed}),
-        offered=[one for one in drill_list.offered(here, caller.tenant_id, where) if one.row == found.id],
+        offered=drill_list.offered(here, caller.tenant_id, where, [found]),
         runs=runs.runs(here.db, caller.tenant_id, row=found.id, environment=where, limit=_LATEST),
         evidence=_evidence(here, caller, found.id, where),
     )
+
+
+def _good(shown: Shown, risk: Risk) -> tuple[int, int]:
+    """How many of its rows are proven, and for how many only a person stands."""
+    statuses = [shown.assessment.rows[row.id].status for row in risk.mitigations]
+    return statuses.count(Status.PROVEN), statuses.count(Status.ATTESTED)
 
 
 def _nonce(shown: Shown, environment: str, row: str) -> str:
