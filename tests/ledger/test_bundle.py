@@ -279,3 +279,22 @@ def test_a_foreign_keys_name_that_no_terminal_should_see_is_not_repeated(
     report = verify_bundle(bundle, keys=keys)
     assert not report.holds
     assert all(finding.sentence.isprintable() and name not in finding.sentence for finding in report.findings)
+
+
+def test_entries_behind_the_newest_checkpoint_are_held_by_nothing(
+    sequenced: Callable[[int], Ledger], filled: Ledger, keys: tuple[Key, ...]
+) -> None:
+    old = filled.checkpoint()
+    assert old is not None
+    newer = sequenced(6)
+    head, *_ = lines(export(newer))
+    opening = json.loads(head + b"]}")
+    earlier = json.dumps({**opening, "checkpoint": old.note, "entries": []}, ensure_ascii=False)[:-2].encode()
+    entries = lines(export(newer))[1:-2]
+    without_one = [
+        *entries[: SIZE + 1],
+        *[changed(line, lambda one: one.update(index=one["index"] - 1)) for line in entries[SIZE + 2 :]],
+    ]
+    forged = with_entries(b"\n".join([earlier, *lines(export(newer))[1:]]), without_one)
+    assert kinds(forged, keys) == {"forked"}
+    assert kinds(forged, keys, old) == {"forked"}

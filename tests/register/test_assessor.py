@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from prodsprints.drills.catalog import Catalog
 from prodsprints.kernel.settings import Settings
@@ -17,10 +21,11 @@ from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.statement import PredicateType, Statement
 from prodsprints.ledger.witness import Witness
-from prodsprints.register import hearing, snapshot
+from prodsprints.register import documents, hearing, snapshot
 from prodsprints.register.assessment import LogState
 from prodsprints.register.assessor import Assessor
 from prodsprints.register.register import Register
+from prodsprints.register.signed import digest
 from prodsprints.register.standing import Standing, fold
 from prodsprints.register.status import Status
 from prodsprints.store.database import Database, one
@@ -282,3 +287,102 @@ def test_a_snapshot_holds_everything_that_a_standing_can(house: House) -> None:
     keep(house, standing)
     kept = snapshot.load(house.db, house.tenant, house.ledger.keys)
     assert kept is not None and kept.standing == standing
+
+
+def test_what_somebody_wrote_into_the_homes_witness_takes_nothing_from_the_one_outside(
+    house: House, admin: str, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    subprocess.run(["git", "init", "-q", str(outside)], check=True)
+    witnessed = House(house.db, house.tenant, replace(house.settings, witness=outside), house.register)
+    witnessed.say(witnessed.drilled("held"))
+    witnessed.say(witnessed.drilled("failed"))
+    checkpoint = witnessed.ledger.checkpoint()
+    assert checkpoint is not None
+    forged = checkpoint.note.replace(f"\n{checkpoint.size}\n", f"\n{10**9}\n", 1)
+    (house.settings.home / "witness" / f"{house.tenant}.log").write_text(forged)
+    for table in ("ledger_entries where index >= 2 and", "ledger_checkpoints where size > 2 and"):
+        house.tamper(admin, f"delete from {table} tenant_id = %(tenant)s")
+    found = witnessed.assessor().assess(house.tenant, "demo")
+    assert (found.log.state, found.counts.proven) == (LogState.TAMPERED, 0)
+
+
+def test_a_snapshot_of_a_key_that_was_rotated_is_left(house: House) -> None:
+    house.say(house.drilled("failed"))
+    keep(house, Standing(str(house.tenant), size=2))
+    old = next(key for key in house.ledger.keys.keys if key.role == "platform")
+    house.keyring.replace(house.tenant, old, Ed25519PrivateKey.generate(), at=2)
+    assert house.assessor().standing(house.tenant) == folded(house)
+
+
+class Documented:
+    """A house whose register is the document that was imported last."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.assessor = Assessor(
+            house.db, house.keyring, house.witness, Catalog.of({}), partial(documents.register_of, house.db)
+        )
+
+    def bring(self, *claims: str) -> None:
+        lines = "".join(f"- Done: {claim}\n" for claim in claims)
+        markdown = f"#### R001: Limits\nLevel: critical\nProbability: 3\nMitigation:\n{lines}"
+        documents.import_document(self.house.db, self.house.ledger, id=uuid4(), markdown=markdown, actor="ada")
+
+    @property
+    def found(self) -> tuple[LogState, int]:
+        assessment = self.assessor.assess(self.house.tenant, "demo")
+        return assessment.log.state, assessment.counts.mitigations
+
+
+def test_an_import_counts_before_the_log_has_it(house: House) -> None:
+    documented = Documented(house)
+    documented.bring("one")
+    assert documented.found == (LogState.UNWITNESSED, 1)
+    house.sequencer.sequence(house.tenant)
+    assert documented.found == (LogState.UNWITNESSED, 1)
+    documented.bring("one", "two")
+    assert documented.found == (LogState.UNWITNESSED, 2)
+    house.sequencer.sequence(house.tenant)  # or other tests would find it waiting
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from risk_documents where version = 2 and",
+        "delete from risk_documents where",
+        "update risk_documents set version = 3 where version = 1 and",
+    ],
+)
+def test_an_older_document_in_the_place_of_the_newest_makes_all_rows_invalid(
+    house: House, admin: str, change: str
+) -> None:
+    documented = Documented(house)
+    documented.bring("one")
+    documented.bring("one", "two that is not held")
+    house.sequencer.sequence(house.tenant)
+    assert documented.found == (LogState.UNWITNESSED, 2)
+    house.tamper(admin, f"{change} tenant_id = %(tenant)s")
+    assert documented.found[0] is LogState.TAMPERED
+
+
+def test_a_document_that_nobody_signed_makes_all_rows_invalid(house: House, admin: str) -> None:
+    documented = Documented(house)
+    documented.bring("one")
+    house.sequencer.sequence(house.tenant)
+    id, person, text = uuid4(), uuid4(), "#### R009: Nothing\nLevel: low\nProbability: 1\nMitigation:\n- Done: x\n"
+    numbers = {"rows": {}, "risks": {}}
+    sha256 = digest(text)
+    forged = documents._statement(house.tenant, id, str(person), sha256, numbers).digest
+    house.tamper(
+        admin,
+        f"""insert into risk_documents (tenant_id, id, version, sha256, text, numbers, person, statement)
+            values (%(tenant)s, '{id}', 2, '{sha256}', '{text}', '{json.dumps(numbers)}', '{person}', '{forged}')""",
+    )
+    house.tamper(
+        admin,
+        f"""insert into ledger_statements (tenant_id, digest, envelope, key_id)
+            values (%(tenant)s, decode('{forged}', 'hex'), 'signed, I swear', 'somebody')""",
+    )
+    assert documents.register_of(house.db, house.tenant).risks[0].id == "R009"
+    assert documented.found[0] is LogState.TAMPERED

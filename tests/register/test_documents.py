@@ -85,6 +85,8 @@ def test_what_is_no_risk_document_changes_nothing(database: Database, ledger: Le
         "text = replace(text, 'Done:', 'TODO:')",
         "text = text || 'x', sha256 = encode(sha256(convert_to(text || 'x', 'UTF8')), 'hex')",
         "statement = repeat('0', 64)",
+        """numbers = jsonb_set(numbers, '{rows,R001,"done: forged"}', '6')""",
+        "numbers = '{}'",
     ],
 )
 def test_a_version_that_was_changed_by_sql_has_no_effect_and_is_shown(

@@ -232,6 +232,17 @@ def test_only_a_changed_and_linked_experiment_that_holds_afterwards_lifts_it(row
     assert not log.standing.contradicting("demo")
 
 
+def test_an_experiment_that_was_run_long_before_is_no_changed_one(row: Mitigation) -> None:
+    log = Log().drill(experiment="first").drill(experiment="second").add(incident("declared"))
+    log.add(incident("linked", variant="storm")).drill(experiment="first")
+    assert look(row, log).status is Status.CONTRADICTED
+
+
+def test_a_placebo_that_has_held_since_speaks_for_nothing_elsewhere(row: Mitigation) -> None:
+    log = Log().drill().drill("invalid").drill(environment="production", placebo_of=0)
+    assert look(row, log, environment="production").status is Status.INVALID
+
+
 def test_a_clock_that_goes_backwards_cannot_make_a_failure_good(row: Mitigation) -> None:
     log = Log().drill("failed", at=BEGIN)
     passes(log, 5, begin=BEGIN - DAY, apart=HOUR)

@@ -136,6 +136,10 @@ class Walk:
             self._find(
                 "truncated", self.size, f"The log ends at {self.size}; {who} has seen {checkpoint.size} entries."
             )
+        elif self._last is not None and self._last[1].size < self.size:
+            # no root holds these fast: some of them could have been left out, or have changed places
+            behind = self._last[1].size
+            self._find("forked", behind, f"Entry {behind} stands behind the newest checkpoint.")
         return Report(self.size, tuple(self.findings[:_MAX_FINDINGS]), self._revoked)
 
     def _look_at_order(self, index: int, at: datetime, order: int | None) -> None:

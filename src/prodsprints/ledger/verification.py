@@ -26,17 +26,15 @@ def verify_log(db: Database, tenant_id: UUID, keyring: Keyring, witness: Witness
     with db.tenant(tenant_id) as connection:
         notes = connection.execute(_NOTES, [tenant_id]).fetchall()
         begun = connection.execute("select from ledger_statements where tenant_id = %s limit 1", [tenant_id]).fetchone()
-    last = witness.last(tenant_id)
-    if begun is None and not notes and last is None and not keyring.has(tenant_id):
+    witnessed = witness.seen(tenant_id)
+    if begun is None and not notes and not witnessed and not keyring.has(tenant_id):
         return Report(0, ())
     keys = keyring.keys(tenant_id)
     stored, findings = _read(notes, keys)
-    known = [("the database", one) for one in stored]
-    if last is not None:
-        known.append(("the witness", last))
-        findings += _signed_by_others(last, keys)
-    walk = Walk(known)
+    walk = Walk([("the database", one) for one in stored] + [("the witness", one) for one in witnessed])
     walk.findings += findings
+    for one in witnessed:
+        walk.findings += _signed_by_others(one, keys)
     filled: list[Node] = []
     for row in _rows(db, tenant_id, max((one.size for one in stored), default=0)):
         if row["envelope"] is None:

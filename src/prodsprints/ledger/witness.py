@@ -46,10 +46,14 @@ class Witness:
 
     def last(self, tenant_id: UUID) -> Checkpoint | None:
         """The newest checkpoint that either place has; its signature is for the reader to verify."""
+        return max(self.seen(tenant_id), key=lambda one: one.size, default=None)
+
+    def seen(self, tenant_id: UUID) -> tuple[Checkpoint, ...]:
+        """The newest checkpoint of each place: what somebody wrote into the one takes nothing from the other."""
         found = [_last(self._file(tenant_id))]
         if self._repository is not None:
             found.append(_parsed(self._repository.read(_name(tenant_id))))
-        return max((one for one in found if one is not None), key=lambda one: one.size, default=None)
+        return tuple(one for one in found if one is not None)
 
     def record(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint; it is on disk when this returns. One that is older than the last is known already.

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from uuid import UUID
 
@@ -51,8 +52,8 @@ class Assessor:
 
     def assess(self, tenant_id: UUID, environment: str) -> Assessment:
         """The tenant's register as it stands in `environment` now, with all that its log holds."""
-        register = self._register_of(tenant_id)
-        return self._tenant(tenant_id).assess(register, self._catalog, environment)
+        register_of = partial(self._register_of, tenant_id)
+        return self._tenant(tenant_id).assess(register_of, self._catalog, environment)
 
     def standing(self, tenant_id: UUID) -> Standing:
         """What the tenant's log comes to now: its signatures, incidents and reviews, in every environment."""
@@ -102,9 +103,10 @@ class _Tenant:
             self.hearing.refresh()
             return self.hearing.standing
 
-    def assess(self, register: Register, catalog: Catalog, environment: str) -> Assessment:
+    def assess(self, register_of: Callable[[], Register], catalog: Catalog, environment: str) -> Assessment:
         with self._lock, _settling(self._digested is None):
             self.hearing.refresh()
+            register = register_of()  # after the log, which may not know of an import that was made just now
             self._digest(register, catalog)
             ongoing = self._ongoing.pop(environment, None)
             if ongoing is None or ongoing.register is not register:
@@ -112,7 +114,9 @@ class _Tenant:
             self._ongoing[environment] = ongoing
             if len(self._ongoing) > _MOST_ENVIRONMENTS:
                 self._ongoing.popitem(last=False)
-            return ongoing.assess(self.hearing.standing, self._digests, self.hearing.now, self.hearing.log)
+            return ongoing.assess(
+                self.hearing.standing, self._digests, self.hearing.now, self.hearing.log_behind(register)
+            )
 
     def _digest(self, register: Register, catalog: Catalog) -> None:
         # sources may be edited while the platform runs, and looking at all of them is no matter of microseconds

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from threading import Lock
@@ -21,6 +22,7 @@ from prodsprints.register.load import load
 from prodsprints.register.markdown import parse
 from prodsprints.register.markdown.compose import compose, in_order
 from prodsprints.register.register import Register
+from prodsprints.register.signed import digest
 from prodsprints.store.database import Connection, Database, one, patient
 
 _SUBJECT = "risk-document"
@@ -76,16 +78,15 @@ def import_document(db: Database, ledger: Ledger, *, id: UUID, markdown: str | b
     with db.tenant(tenant_id) as connection:
         # versions are numbered without gaps, and each knows the numbers that the one before gave out
         connection.execute("select pg_advisory_xact_lock(hashtextextended('risk_documents:' || %s, 0))", [tenant_id])
-        newest = connection.execute(
-            "select version, numbers from risk_documents order by version desc limit 1"
-        ).fetchone()
+        newest = connection.execute("select version from risk_documents order by version desc limit 1").fetchone()
         current = _current(connection, tenant_id)
-        before = Numbers(**newest["numbers"]) if newest else Numbers()
+        # not the newest one's, if that is not signed: nobody vouches for what it gave out, and it has had no effect
+        before = Numbers(**current["numbers"]) if current else Numbers()
         source = join(document, ours(), before=before, imported_on=clock.now().date())
         if current is not None and current["sha256"] == document.sha256:
             return _imported(current["version"], source)
         version = newest["version"] + 1 if newest else 1
-        statement = _statement(tenant_id, id, person, document.sha256)
+        statement = _statement(tenant_id, id, person, document.sha256, source.numbers.as_json())
         connection.execute(
             """
             insert into risk_documents (id, version, sha256, text, numbers, person, statement)
@@ -124,6 +125,7 @@ def source_of(db: Database, tenant_id: UUID) -> Source:
         )
     document = parse(content["text"])
     source = join(document, ours(), before=Numbers(**content["numbers"]), imported_on=row["created_at"].date())
+    source = replace(source, register=replace(source.register, statement=row["statement"]))
     _sources.put(row["id"], source)
     return source
 
@@ -150,7 +152,7 @@ def our_source() -> Source:
 
 
 _VERSIONS = """
-select d.id, d.version, d.sha256, d.person::text as person, d.created_at, d.statement,
+select d.id, d.version, d.sha256, d.person::text as person, d.created_at, d.statement, d.numbers,
        encode(sha256(convert_to(d.text, 'UTF8')), 'hex') as actual,
        exists (select from ledger_statements s where s.digest = decode(d.statement, 'hex')) as is_signed
 from risk_documents d
@@ -166,13 +168,20 @@ def _current(connection: Connection, tenant_id: UUID) -> dict[str, Any] | None:
 
 
 def _version(tenant_id: UUID, row: dict[str, Any]) -> Version:
-    said = _statement(tenant_id, row["id"], row["person"], row["actual"]).digest
+    said = _statement(tenant_id, row["id"], row["person"], row["actual"], row["numbers"]).digest
     signed = row["is_signed"] and said == row["statement"] and row["actual"] == row["sha256"]
     return Version(row["id"], row["version"], row["sha256"], row["person"], row["created_at"], signed)
 
 
-def _statement(tenant_id: UUID, id: UUID, person: str, sha256: str) -> Statement:
-    predicate = {"tenant": str(tenant_id), "person": person, "sha256": sha256, "nonce": str(id)}
+def _statement(tenant_id: UUID, id: UUID, person: str, sha256: str, numbers: dict[str, Any]) -> Statement:
+    predicate = {
+        "tenant": str(tenant_id),
+        "person": person,
+        "sha256": sha256,
+        # which words each id means: else a signature for one row could be made to speak for another
+        "numbers_sha256": digest(json.dumps(numbers, sort_keys=True)),
+        "nonce": str(id),
+    }
     return Statement(PredicateType.DOCUMENT, (Subject(_SUBJECT, sha256),), predicate)
 
 

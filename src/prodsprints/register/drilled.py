@@ -48,11 +48,11 @@ class Drilled:
 
     `owed_passes` is how many passes have to come before the last failure is over, `owed_days` on how many days before
     the control is credited again: a repair shows soon, and trying until it passes gains nothing. `recent` are the
-    indices of the last passes, and `nonces` tell a verdict that is brought up again.
+    indices of the last passes, and `nonces` tell a verdict that is brought up again. `tried` are all experiments that
+    were ever run, so that one which is taken up again is not taken for a changed one.
     """
 
     digest: str = ""
-    experiment: str = ""
     peer_class: str = ""
     held: Mark | None = None
     failed: Mark | None = None
@@ -63,6 +63,7 @@ class Drilled:
     recent: tuple[int, ...] = ()
     nonces: tuple[str, ...] = ()
     tallies: tuple[Tally, ...] = ()
+    tried: tuple[str, ...] = ()
 
     @property
     def is_failing(self) -> bool:
@@ -86,9 +87,11 @@ class Drilled:
         known = replace(self, nonces=(*self.nonces, verdict.nonce)[-_NONCES_KEPT:])
         if isinstance(verdict, Unusable):
             return replace(known, invalid=mark, why_invalid=verdict.why)
+        if verdict.experiment not in known.tried:
+            known = replace(known, tried=(*known.tried, verdict.experiment))
         if verdict.outcome == "invalid":
             why = "its placebo held too, so the drill proves nothing."
-            return replace(known, invalid=mark, why_invalid=why, experiment=verdict.experiment)
+            return replace(known, invalid=mark, why_invalid=why)
         if verdict.outcome == "failed":
             return known._after_failure(verdict, mark)
         if any(bad and verdict.at < bad.at for bad in (self.failed, self.invalid)):
@@ -100,7 +103,6 @@ class Drilled:
         return replace(
             self,
             digest=verdict.digest,
-            experiment=verdict.experiment,
             peer_class=verdict.peer_class,
             failed=mark,
             invalid=None,
@@ -121,7 +123,6 @@ class Drilled:
         return replace(
             self,
             digest=verdict.digest,
-            experiment=verdict.experiment,
             peer_class=verdict.peer_class,
             held=mark if self.held is None or mark.at >= self.held.at else self.held,
             invalid=None,

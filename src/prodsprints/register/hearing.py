@@ -9,12 +9,21 @@ from typing import Any
 from uuid import UUID
 
 from prodsprints.ledger.checkpoint import Checkpoint
-from prodsprints.ledger.errors import LedgerTamperedError, SignatureError
+from prodsprints.ledger.envelope import Envelope
+from prodsprints.ledger.errors import (
+    EnvelopeError,
+    KeyRevokedError,
+    LedgerTamperedError,
+    SignatureError,
+    StatementError,
+)
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.log import Ledger
+from prodsprints.ledger.statement import PredicateType
 from prodsprints.ledger.witness import Witness
 from prodsprints.register import snapshot, verifications
 from prodsprints.register.assessment import Log, LogState
+from prodsprints.register.register import Register
 from prodsprints.register.snapshot import Snapshot
 from prodsprints.register.standing import Standing, fold
 from prodsprints.store.database import Database, one, patient
@@ -72,6 +81,26 @@ class Hearing:
             return
         self.log = self._whole_log()
 
+    def log_behind(self, register: Register) -> Log:
+        """The state of the log as far as `register` goes: one that is not what was imported last is no register."""
+        if self.log.state is LogState.TAMPERED or register.statement == self.standing.document:
+            return self.log
+        if self._is_on_its_way(register.statement):
+            return self.log
+        return Log(LogState.TAMPERED, "The risk document is not the one that was imported last.", self.standing.size)
+
+    def _is_on_its_way(self, digest: str) -> bool:
+        envelope = _stored(self._db, self._tenant_id, digest)
+        try:
+            said = self._ledger.keys.opened(Envelope.from_bytes(envelope), self.standing.size)
+        except (EnvelopeError, StatementError, SignatureError, KeyRevokedError):
+            return False
+        return (
+            said.type is PredicateType.DOCUMENT
+            and said.digest == digest
+            and said.predicate.get("nonce") not in self.standing.nonces
+        )
+
     def _whole_log(self) -> Log:
         if self._witness.outside:
             return Log(LogState.VERIFIED, "", self.standing.size)
@@ -83,13 +112,13 @@ class Hearing:
         if time.monotonic() - self._witnessed_at < _WITNESS_EVERY_SECONDS:
             return
         self._witnessed_at = time.monotonic()
-        seen = self._witness.last(self._tenant_id)
-        try:
-            if seen is not None:
+        for seen in self._witness.seen(self._tenant_id):
+            try:
                 seen.verify(self._ledger.keys)
+            except SignatureError:
+                continue  # not the log's own words; `verify_log` says what they are
+            if self._witnessed is None or seen.size >= self._witnessed[0]:
                 self._witnessed = seen.size, seen.root
-        except SignatureError:
-            return  # not the log's own words; `verify_log` says what they are
 
     def _forget_the_revoked(self) -> None:
         revoked = snapshot.revoked(self._ledger.keys)
@@ -136,6 +165,16 @@ class Hearing:
         self._refuse_another_log(checkpoint)
         self.standing = kept.standing
         self._stored_size = kept.standing.size
+
+
+@patient
+def _stored(db: Database, tenant_id: UUID, digest: str) -> bytes:
+    with db.tenant(tenant_id) as connection:
+        row = connection.execute(
+            "select envelope from ledger_statements where tenant_id = %s and digest = %s",
+            [tenant_id, bytes.fromhex(digest)],
+        ).fetchone()
+    return b"" if row is None else bytes(row["envelope"])
 
 
 @patient

@@ -17,10 +17,14 @@ from prodsprints.register.summary import Review, Summary, summarise
 
 @dataclass(frozen=True)
 class Register:
-    """All risks of one document, as data. Made by `register.load.load`, which vouches that each id is there once."""
+    """All risks of one document, as data. Made by `register.load.load`, which vouches that each id is there once.
+
+    `statement` is the digest of the signed statement about a tenant's own document; ours has none.
+    """
 
     document: Document
     risks: tuple[Risk, ...]
+    statement: str = ""
 
     @cached_property
     def mitigations(self) -> tuple[Mitigation, ...]:

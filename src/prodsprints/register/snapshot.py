@@ -34,13 +34,13 @@ class Snapshot:
 
 @patient
 def load(db: Database, tenant_id: UUID, keys: Keys) -> Snapshot | None:
-    """The tenant's snapshot if it is whole, signed by a key of ours that still speaks, and made by this very code."""
+    """The tenant's snapshot if it is whole, signed by the key that speaks now, and made by this very code."""
     with db.tenant(tenant_id) as connection:
         row = connection.execute("select body, key_id, signature from register_snapshots").fetchone()
     if row is None:
         return None
     key = keys.find(row["key_id"])
-    if key is None or key.role is not Role.PLATFORM or key.revoked is not None:
+    if key is None or key.role is not Role.PLATFORM or not key.is_current:
         return None
     if not key.signed(_message(row["body"]), row["signature"]):
         return None
@@ -130,6 +130,7 @@ def _packed(standing: Standing) -> dict[str, Any]:
             for one in standing.incidents.values()
         ],
         "reviews": [astuple(one) for one in standing.reviews.values()],
+        "document": standing.document,
         "nonces": sorted(standing.nonces),
         "ignored": [astuple(one) for one in standing.ignored],
         "ignored_count": standing.ignored_count,
@@ -139,10 +140,11 @@ def _packed(standing: Standing) -> dict[str, Any]:
 
 def _packed_drilled(one: Drilled, names: _Names) -> list[Any]:
     return [
-        *(names(one.digest), names(one.experiment), names(one.peer_class)),
+        *(names(one.digest), names(one.peer_class)),
         *(_packed_mark(one.held), _packed_mark(one.failed), _packed_mark(one.invalid), one.why_invalid),
         *(one.owed_passes, one.owed_days, one.recent, one.nonces),
         [[names(tally.digest), *tally[1:]] for tally in one.tallies],
+        [names(experiment) for experiment in one.tried],
     ]
 
 
@@ -169,6 +171,7 @@ def _unpacked(document: Mapping[str, Any]) -> Standing:
         },
         incidents={one[0]: _unpacked_incident(*one) for one in document["incidents"]},
         reviews={one[4]: ReviewWord(*one) for one in document["reviews"]},
+        document=document["document"],
         nonces=frozenset(document["nonces"]),
         ignored=tuple(Ignored(*one) for one in document["ignored"]),
         ignored_count=document["ignored_count"],
@@ -176,10 +179,9 @@ def _unpacked(document: Mapping[str, Any]) -> Standing:
 
 
 def _unpacked_drilled(one: list[Any], names: list[str]) -> Drilled:
-    _, digest, experiment, peer_class, held, failed, invalid, why, owed_passes, owed_days, recent, nonces, tallies = one
+    _, digest, peer_class, held, failed, invalid, why, owed_passes, owed_days, recent, nonces, tallies, tried = one
     return Drilled(
         names[digest],
-        names[experiment],
         names[peer_class],
         _mark(held),
         _mark(failed),
@@ -190,6 +192,7 @@ def _unpacked_drilled(one: list[Any], names: list[str]) -> Drilled:
         tuple(recent),
         tuple(nonces),
         tuple(Tally(names[digest], *counts) for digest, *counts in tallies),
+        tuple(names[experiment] for experiment in tried),
     )
 
 

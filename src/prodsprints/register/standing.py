@@ -12,6 +12,7 @@ from prodsprints.register.drilled import Drilled, Mark
 from prodsprints.register.testimony import (
     Acceptance,
     Attestation,
+    DocumentWord,
     Ignored,
     IncidentWord,
     ReviewWord,
@@ -77,7 +78,10 @@ class Incident:
 
 @dataclass(frozen=True)
 class Standing:
-    """Everything that the first `size` entries of a tenant's log come to."""
+    """Everything that the first `size` entries of a tenant's log come to.
+
+    `document` is the digest of the newest statement about the tenant's risk document; empty if it never had its own.
+    """
 
     tenant: str
     size: int = 0
@@ -86,6 +90,7 @@ class Standing:
     acceptances: Mapping[Place, Accepted] = field(default_factory=dict)
     incidents: Mapping[str, Incident] = field(default_factory=dict)
     reviews: Mapping[str, ReviewWord] = field(default_factory=dict)
+    document: str = ""
     nonces: frozenset[str] = frozenset()
     ignored: tuple[Ignored, ...] = ()
     ignored_count: int = 0
@@ -116,6 +121,7 @@ class _Draft:
         self._acceptances = dict(standing.acceptances)
         self._incidents = dict(standing.incidents)
         self._reviews = dict(standing.reviews)
+        self._document = standing.document
         self._nonces = set(standing.nonces)
         self._ignored: list[Ignored] = []
         self._reproduced_by: dict[tuple[str, str, str], set[str]] = {}
@@ -136,6 +142,7 @@ class _Draft:
             acceptances=self._acceptances,
             incidents=self._incidents,
             reviews=self._reviews,
+            document=self._document,
             nonces=frozenset(self._nonces),
             ignored=(*before.ignored, *self._ignored)[-_IGNORED_KEPT:],
             ignored_count=before.ignored_count + len(self._ignored),
@@ -147,7 +154,7 @@ class _Draft:
                 self._hear_drill(said)
             case Ignored():
                 self._ignored.append(said)
-            case Attestation() | Acceptance() | IncidentWord() | ReviewWord():
+            case Attestation() | Acceptance() | IncidentWord() | ReviewWord() | DocumentWord():
                 if said.nonce in self._nonces:
                     self._ignored.append(Ignored(said.index, "it was said before: somebody brought it up again."))
                     return
@@ -172,11 +179,14 @@ class _Draft:
             self._lift(said)
 
     def _has_placebo(self, said: Verdict) -> bool:
-        # whether it is that very drill is not asked: any of this digest that held had its placebo fail as it must
+        # whether it is that very drill is not asked: any of this digest that held had its placebo fail as it must; not
+        # so any more when the placebo has held since
         if said.environment in SCRATCH:
             return True
         scratch = (self._rows.get((place, said.row), _NOTHING).variants.get(said.variant) for place in SCRATCH)
-        return said.placebo_of is not None and any(one and one.tally(said.digest).passes for one in scratch)
+        return said.placebo_of is not None and any(
+            one and one.invalid is None and one.tally(said.digest).passes for one in scratch
+        )
 
     def _reopen(self, place: Place, mark: Mark) -> None:
         accepted = self._acceptances.get(place)
@@ -190,7 +200,7 @@ class _Draft:
             if incident.contradicts and is_later and held.experiment not in incident.known:
                 self._incidents[id] = replace(incident, lifted=Mark(held.index, held.at))
 
-    def _hear_person(self, said: Attestation | Acceptance | IncidentWord | ReviewWord) -> None:
+    def _hear_person(self, said: Attestation | Acceptance | IncidentWord | ReviewWord | DocumentWord) -> None:
         match said:
             case Attestation():
                 place = (said.environment, said.row)
@@ -199,6 +209,8 @@ class _Draft:
                 self._acceptances[said.environment, said.risk] = Accepted(said)
             case ReviewWord():
                 self._reviews[said.kind] = said
+            case DocumentWord():
+                self._document = said.digest
             case IncidentWord():
                 self._hear_of_incident(said)
 
@@ -226,11 +238,11 @@ class _Draft:
     def _experiments(self, risk: str) -> frozenset[str]:
         # in whichever environment they ran: none of them had shown what then happened
         return frozenset(
-            drilled.experiment
+            experiment
             for (_, row), standing in self._rows.items()
             if risk_of(row) == risk
             for drilled in standing.variants.values()
-            if drilled.experiment
+            for experiment in drilled.tried
         )
 
 

@@ -94,6 +94,13 @@ class ReviewWord(Spoken):
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentWord(Spoken):
+    """The tenant's risk document was imported; `digest` is that of the statement itself."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A statement that counts for nothing here, and why."""
 
@@ -101,7 +108,7 @@ class Ignored:
     why: str
 
 
-Testimony = Verdict | Unusable | Attestation | Acceptance | IncidentWord | ReviewWord | Ignored | None
+Testimony = Verdict | Unusable | Attestation | Acceptance | IncidentWord | ReviewWord | DocumentWord | Ignored | None
 
 
 class _NotUnderstoodError(Exception):
@@ -235,6 +242,11 @@ def _review(index: int, at: float, statement: Statement) -> ReviewWord:
     )
 
 
+def _document(index: int, at: float, statement: Statement) -> DocumentWord:
+    # a document is the register of every environment
+    return DocumentWord(index, at, _text(statement.predicate, "nonce"), "", statement.digest)
+
+
 def _spoken(index: int, at: float, said: Mapping[str, Any]) -> tuple[int, float, str, str]:
     return index, at, _text(said, "nonce"), _text(said, "environment")
 
@@ -269,4 +281,5 @@ _READERS: Mapping[PredicateType, Callable[[int, float, Statement], Testimony]] =
     PredicateType.ACCEPTANCE: _acceptance,
     PredicateType.INCIDENT: _incident,
     PredicateType.REVIEW: _review,
+    PredicateType.DOCUMENT: _document,
 }
