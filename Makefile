@@ -25,8 +25,9 @@ kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three 
 drills-soak: $(VENV)/dev.stamp ## Every drill, ten rounds in a row, with the time that each took
 	@PRODSPRINTS_SOAK_ROUNDS=10 $(BIN)/python -m pytest tests/drills/test_soak.py -rP
 
-mutants: $(VENV)/dev.stamp ## Damage copies of every control, and see whether its drills notice
-	@$(BIN)/prodsprints drill mutate
+mutants: $(VENV)/dev.stamp ## Damage copies of every control, and see whether its drills notice; writes the reference
+	@$(BIN)/prodsprints drill mutate --json > $(VENV)/mutants.jsonl; status=$$?; \
+		$(BIN)/python scripts/mutation_reference.py $(VENV)/mutants.jsonl && exit $$status
 
 check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
 	@$(BIN)/ruff format --check .

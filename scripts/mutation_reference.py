@@ -20,15 +20,15 @@ _HEAD = """\
 Written by `make mutants` from what it measured, at commit {commit}. What it means stands in
 [drills](../explanation/drills.md#would-it-notice).
 
-Damaged are comparisons, boolean and arithmetic operators, negations, conditions, truth values, numbers (each becomes 0, and
-each becomes n + 1 or, with a point, ten times as much), returned values, and statements, which are left out; in SQL the same,
-but for arithmetic and returned values. Texts, annotations, assertions, logging and what an error says stay.
+Damaged are comparisons, boolean and arithmetic operators, negations, conditions, truth values, numbers (each becomes 0,
+and each becomes n + 1 or, with a point, ten times as much), returned values, and statements, which are left out; in SQL
+the same, but for returned values. Texts, annotations, assertions, logging and what an error says stay as they are.
 
-*Tried* is the sample that was drilled, drawn by the seed from the damages in lines that a drill executes. *Caught* is what
-made a drill **fail**; nothing else counts. *Survived*: the drill held. *Undecided*: it gave no verdict. *Stillborn*: with it
-the source cannot be imported, or PostgreSQL refuses the schema. *Equivalent*: not caught, and the author says why it changes
-nothing that the row claims; each is listed below. The *score* is caught ÷ (tried - equivalent - stillborn), *of all* is
-caught ÷ tried.
+*Tried* is the sample that was drilled, drawn by the seed from the damages in lines that a drill executes. *Caught* is
+what made a drill **fail**; nothing else counts. *Survived*: the drill held. *Undecided*: it gave no verdict.
+*Stillborn*: with it the source cannot be imported, or PostgreSQL refuses the schema. *Equivalent*: not caught, and the
+author says why it changes nothing that the row claims; each is listed below. The *score* is caught ÷ (tried -
+equivalent - stillborn), *of all* is caught ÷ tried.
 
 | row | generated | executed | tried | caught | survived | undecided | stillborn | equivalent | score | of all | patch |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -95,6 +95,9 @@ def _section(report: dict[str, Any]) -> Iterator[str]:
         if found:
             yield from ("", f"{fate.capitalize()}:", "")
             yield from (f"- `{_code(each['what'])}`: {each['why']}" for each in found)
+    if report["beside"]:
+        yield from ("", "In the same files as the control, and no part of it, so not damaged:", "")
+        yield from (f"- {number} damages: {why}" for why, number in report["beside"].items())
     if report["uncovered"]:
         yield from ("", "Not executed by any drill, so not damaged:", "")
         yield from (f"- `{module}`, lines {ranges(lines)}" for module, lines in report["uncovered"].items())

@@ -30,6 +30,13 @@ def test_a_run_is_followed_with_both_of_its_arms(platform: Any, type_: Callable[
     assert "Evidence: entry 5 of the ledger." in typed.out
 
 
+def test_a_control_that_held_without_the_log_taking_it_proves_nothing(platform: Any, type_: Callable[..., Any]) -> None:
+    platform.ran = {"outcome": "held", "evidence_index": None}
+    typed = type_("drill", "run", "R001.1")
+    assert typed.code == 1
+    assert "No evidence: the log did not take what it showed" in typed.out
+
+
 @pytest.mark.parametrize("outcome", ["failed", "invalid", "none"])
 def test_everything_but_a_control_that_held_is_a_failure(
     platform: Any, type_: Callable[..., Any], outcome: str

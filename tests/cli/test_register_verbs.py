@@ -139,3 +139,10 @@ def test_incidents_are_listed_and_one_that_is_not_signed_says_so(platform: Any, 
     assert "not signed: without effect" in type_("incident", "list").out
     (line,) = type_("incident", "list", "--json").lines
     assert line["risk"] == "R001"
+
+
+def test_brackets_in_what_people_wrote_are_theirs(platform: Any, type_: Type) -> None:
+    closing = f"/v1/incidents/{INCIDENT['id']}/close"
+    platform.answers["POST", closing] = (200, INCIDENT | {"title": "[eu] down [/eu] [bold]"})
+    typed = type_("incident", "close", INCIDENT["id"], "--outcome", "Quota raised.")
+    assert (typed.code, "[eu] down [/eu] [bold]" in typed.out) == (0, True)

@@ -43,7 +43,7 @@ def _hang_in_the_control(stage: Stage, echo: Echo, ask: Asking) -> Observation:
     return held(str(example_control.ask(("127.0.0.1", 1), b"nobody listens there")))
 
 
-control_hangs = _with(_hang_in_the_control, limit_seconds=1)
+control_hangs = _with(_hang_in_the_control, limit_seconds=3)
 
 
 def _hang_deaf(stage: Stage, echo: Echo, ask: Asking) -> Observation:

@@ -15,6 +15,7 @@ import pytest
 from prodsprints.drills import policy, runs
 from prodsprints.drills.catalog import Catalog
 from prodsprints.drills.engine import Event
+from prodsprints.drills.errors import JournalTamperedError
 from prodsprints.drills.experiment import Safety
 from prodsprints.drills.journal import Journal
 from prodsprints.drills.runner import Runner
@@ -29,11 +30,16 @@ from prodsprints.ledger.statement import PredicateType
 from prodsprints.ledger.witness import Witness
 from prodsprints.register import testimony
 from prodsprints.store.database import Database
+from prodsprints.store.embedded import EmbeddedPostgres
 from prodsprints.store.workers import Heartbeat
 from support_waiting import eventually
 
 CATALOG = Catalog.of(
-    {"X001.1": ("example_drills:resets", "example_drills:throttled"), "X001.2": ("runner_drills:passes",)}
+    {
+        "X001.1": ("example_drills:resets", "example_drills:throttled"),
+        "X001.2": ("runner_drills:passes",),
+        "X001.3": ("odd_drills:odd_words", "odd_drills:no_figure"),
+    }
 )
 
 
@@ -120,6 +126,25 @@ def test_a_run_is_drilled_signed_and_recorded(
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert events[-1].kind == "verdict"
     assert runs.events(database, tenant, run.id, after=events[-2].seq) == events[-1:]
+
+
+def test_what_a_probe_read_off_a_broken_peer_is_kept_readable_and_signed(
+    database: Database, tenant: UUID, runner: Runner
+) -> None:
+    run = _ended(database, tenant, _ask(database, tenant, "X001.3"))
+    assert run.outcome is Outcome.HELD, run.reason
+    assert run.evidence_index is not None
+    told = runs.events(database, tenant, run.id)
+    words = [event.data["words"] for event in told if event.kind == "probe" and event.data["group"] == "probes"]
+    assert len(words) == 2
+    assert all(words_.isprintable() for words_ in words)
+    assert told[-1].kind == "verdict"
+
+
+def test_a_figure_that_is_none_gives_no_verdict_and_says_so(database: Database, tenant: UUID, runner: Runner) -> None:
+    run = _ended(database, tenant, _ask(database, tenant, "X001.3", variant="no-figure"))
+    assert run.outcome is Outcome.NONE
+    assert "recover_seconds" in run.reason
 
 
 def test_outside_of_scratch_only_the_treatment_runs_and_links_its_placebo(
@@ -234,6 +259,26 @@ def test_runs_are_listed_newest_first_page_by_page(database: Database, tenant: U
     assert set(runs.last_runs(database, tenant, "demo")) == {("X001.1", f"v{number}") for number in range(5)}
     assert runs.runs(database, tenant, environment="production") == []
     _withdraw(database)
+
+
+def test_a_journal_that_the_owner_of_the_database_changed_is_not_read(
+    database: Database, tenant: UUID, postgres: EmbeddedPostgres
+) -> None:
+    sha256 = Journal(json.dumps({"of": str(tenant)}).encode()).sha256
+    rule = "constraint drill_journals_check"
+    with psycopg.connect(postgres.admin_address().conninfo, autocommit=True) as owner:
+        with owner.transaction():
+            owner.execute(f"alter table drill_journals drop {rule}")
+            insert = "insert into drill_journals (tenant_id, sha256, content) values (%s, %s, '{}')"
+            owner.execute(insert, [tenant, sha256])
+            honest = "check (sha256 = encode(sha256(content), 'hex'))"
+            owner.execute(f"alter table drill_journals add {rule} {honest} not valid")
+        try:
+            with pytest.raises(JournalTamperedError, match="its hash is another one"):
+                runs.journal(database, tenant, sha256)
+        finally:
+            owner.execute("delete from drill_journals where sha256 = %s", [sha256])
+            owner.execute(f"alter table drill_journals validate {rule}")
 
 
 @pytest.mark.parametrize("table", ["drill_runs", "drill_events", "drill_journals"])

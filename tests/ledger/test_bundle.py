@@ -259,6 +259,28 @@ def test_any_bytes_end_in_our_words(content: bytes) -> None:
         verify_bundle(content, keys=None)
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_an_entry_from_before_all_time_is_refused_in_our_words(whole: bytes, keys: tuple[Key, ...], at: str) -> None:
+    head, first, *others = lines(whole)
+    document = json.loads(first.removesuffix(b","))
+    bundle = b"\n".join([head, json.dumps({**document, "at": at}).encode() + b",", *others])
+    with pytest.raises(BundleError, match="has no time"):
+        verify_bundle(bundle, keys=keys)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\x1b[31m", "a b", "\u202e", "x" * 65])
+def test_a_foreign_keys_name_that_no_terminal_should_see_is_not_repeated(
+    whole: bytes, keys: tuple[Key, ...], name: str
+) -> None:
+    head, first, *others = lines(whole)
+    document = json.loads(first.removesuffix(b","))
+    document["envelope"]["signatures"][0]["keyid"] = name
+    bundle = b"\n".join([head, json.dumps(document).encode() + b",", *others])
+    report = verify_bundle(bundle, keys=keys)
+    assert not report.holds
+    assert all(finding.sentence.isprintable() and name not in finding.sentence for finding in report.findings)
+
+
 def test_entries_behind_the_newest_checkpoint_are_held_by_nothing(
     sequenced: Callable[[int], Ledger], filled: Ledger, keys: tuple[Key, ...]
 ) -> None:

@@ -219,6 +219,20 @@ def test_a_key_that_there_is_not_cannot_be_revoked(
         rotation.revoke(database, tenant, keyring, "nobody", from_index=0)
 
 
+def test_a_revocation_is_never_taken_back_in_part(
+    at_work: Sequencer, ledger: Ledger, database: Database, tenant: UUID, keyring: Keyring, says: Says
+) -> None:
+    for _ in range(6):
+        ledger.wait(ledger.append(says(PredicateType.TEST_RESULT)))
+    stolen = ledger.keys.current(Role.DRILL)
+    assert stolen is not None
+    rotation.revoke(database, tenant, keyring, stolen.id, from_index=3)
+    with pytest.raises(UsageError, match="revoked from entry 3 on already"):
+        rotation.revoke(database, tenant, keyring, stolen.id, from_index=5)
+    assert [key.revoked for key in keyring.keys(tenant) if key.id == stolen.id] == [3]
+    assert rotation.revoke(database, tenant, keyring, stolen.id, from_index=2).revoked == 2
+
+
 def test_public_keys_are_read_as_they_are_shown(own: Keyring) -> None:
     keys = own.keys(TENANT)
     lines = "\n".join(json.dumps({"schema": 1, "line": "key", **item}) for item in keys.as_json())

@@ -45,7 +45,7 @@ def test_the_first_screen_has_the_count_the_next_actions_and_the_heat_map(window
     ):
         box = shown.bounding_box()
         assert box is not None
-        assert box["y"] < 400
+        assert box["y"] < 420
     expect(page.locator("svg.heatmap a")).to_have_count(24)
 
 

@@ -1,4 +1,4 @@
-"""The pages of governance in a real Chromium: held against axe in both schemes and on a phone, used without a script."""
+"""The pages of governance in a real Chromium: held against axe, used by keyboard and without a script, and printed."""
 
 from __future__ import annotations
 
@@ -58,10 +58,9 @@ def test_axe_finds_nothing_serious_on_any_page_of_governance(
     log_in(window, database, tenant)
     incident, report = furnished
     for path in (
-        "/risks", "/risks/R001", "/rows/S001.5", "/import", "/attestations/new?row=S001.5",
-        "/acceptances/new?risk=R001", "/incidents", "/incidents/new?risk=R001", f"/incidents/{incident}", "/reports",
-        "/reports/new", f"/reports/{report}", "/reviews", "/reviews/new?kind=monthly", "/indicators", "/trend",
-        "/contacts",
+        "/rows/S001.5", "/import", "/attestations/new?row=S001.5", "/incidents", "/incidents/new?risk=R001",
+        f"/incidents/{incident}", "/reports", f"/reports/{report}", "/reviews", "/reviews/new?kind=monthly",
+        "/indicators", "/trend", "/contacts",
     ):  # fmt: skip
         no_fault_of(window.open(path))
     assert not window.complaints

@@ -41,7 +41,7 @@ def follow(platform: Platform, run: Json, out: Output) -> int:
     ended: Json = platform.get(f"/drill-runs/{run['id']}")
     out.line("drill-run", ended)
     out.say(ending(ended))
-    return int(ExitCode.DONE if ended["outcome"] == "held" else ExitCode.FAILED)
+    return int(ExitCode.DONE if ended["outcome"] == "held" and not _is_unsigned(ended) else ExitCode.FAILED)
 
 
 def lines(platform: Platform, run: Json) -> Iterator[Text]:
@@ -65,9 +65,17 @@ def ending(run: Json) -> RenderableType:
     if measured:
         figures = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in sorted(measured.items()))
         parts.append(Text(figures, style="dim"))
-    if run.get("evidence_index") is not None:
+    if _is_unsigned(run):
+        parts.append(Text("No evidence: the log did not take what it showed, so nothing is proven.", style="red"))
+        parts.append(Text("→ The worker's log says why; verify the log: `prodsprints evidence export`."))
+    elif run.get("evidence_index") is not None:
         parts.append(Text(f"Evidence: entry {run['evidence_index']} of the ledger.", style="dim"))
     return Group(*parts)
+
+
+def _is_unsigned(run: Json) -> bool:
+    """It came to a verdict, and the log did not take it."""
+    return run["outcome"] != "none" and run.get("evidence_index") is None
 
 
 def table(drills: list[Json]) -> Table:

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -50,13 +50,16 @@ class Output:
     @cached_property
     def console(self) -> Console:
         """The terminal for results."""
-        from rich.console import Console
-
-        return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+        return _console(sys.stdout)
 
     @cached_property
     def progress(self) -> Console:
         """The terminal for progress."""
-        from rich.console import Console
+        return _console(sys.stderr)
 
-        return Console(file=sys.stderr, width=None if sys.stderr.isatty() else _PIPED_WIDTH)
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    # Without markup: what people wrote, such as an incident's title, may hold brackets that mean nothing here.
+    return Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, markup=False)

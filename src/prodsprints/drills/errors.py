@@ -39,3 +39,10 @@ class DrillRefusedError(ProdSprintsError):
     code = "drills/refused"
     exit_code = ExitCode.REFUSED
     http_status = 409
+
+
+class JournalTamperedError(ProdSprintsError):
+    """A journal is not the one that evidence names: somebody changed it in the database."""
+
+    code = "drills/journal-tampered"
+    exit_code = ExitCode.REFUSED

@@ -214,7 +214,6 @@ class _Playing:
         )
         os._exit(0)
 
-
     def _hung_in_the_control(self, stack: traceback.StackSummary, limit_seconds: float) -> bool:
         """Tell of the probe whose call of the control did not come back, if that is what the time went for.
 
@@ -259,12 +258,14 @@ class _Voice:
         with self._lock:
             if self._samples_left > 0:
                 self._samples_left -= 1
-                self._samples.append((round(self.now(), 4), event["ok"], event["seconds"], event["label"]))
+                label = _readable(event["label"])
+                self._samples.append((round(self.now(), 4), event["ok"], event["seconds"], label))
 
     def say(self, **event: Any) -> None:
         """One event, after the samples that came before it."""
         self.flush()
-        self._write({"at": round(self.now(), 4), **event})
+        told = {name: _readable(value) if isinstance(value, str) else value for name, value in event.items()}
+        self._write({"at": round(self.now(), 4), **told})
 
     def flush(self) -> None:
         """Write the samples that wait."""
@@ -278,6 +279,11 @@ class _Voice:
         with self._lock:
             while left:
                 left = left[os.write(self._descriptor, left) :]
+
+
+def _readable(text: str) -> str:
+    """As it is, but for what no page, terminal or database takes: a probe may repeat what a broken peer sent."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 _NOT_BUILT = object()

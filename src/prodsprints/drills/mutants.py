@@ -29,7 +29,8 @@ _SAYS = frozenset({"debug", "info", "warning", "error", "exception", "log"})
 class Mutant:
     """One change to one module: `before` stands at `line`, `after` in its place; `source` is the module with it.
 
-    `in_functions` are the lines of the undamaged module that only a call executes.
+    `in_functions` are the lines of the undamaged module that only a call executes; `statement` begins the statement of
+    a schema that it is in.
     """
 
     module: str
@@ -40,6 +41,7 @@ class Mutant:
     text: str
     source: str
     in_functions: frozenset[int]
+    statement: str = ""
 
     @property
     def change(self) -> str:
@@ -63,7 +65,9 @@ def generate(module: str, source: str) -> list[Mutant]:
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     bodies = function_lines(source)
-    edits = sorted(set(_Finder(text, starts).edits(ast.parse(source))), key=lambda edit: (edit.start, edit.operator, edit.after))
+    edits = sorted(
+        set(_Finder(text, starts).edits(ast.parse(source))), key=lambda edit: (edit.start, edit.operator, edit.after)
+    )
     return [mutant for edit in edits if (mutant := _applied(module, text, edit, bodies)) is not None]
 
 

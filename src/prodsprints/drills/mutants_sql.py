@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -55,7 +56,8 @@ def generate(module: str, source: str) -> list[Mutant]:
     ]
     edits = {*_operators(tokens), *_statements(tokens)}
     in_order = sorted(edits, key=lambda edit: (edit.start, edit.operator, edit.after))
-    return [_applied(module, source, edit) for edit in in_order]
+    begins = [token.start for token in _first_of_statements(tokens)]
+    return [_applied(module, source, edit, begins) for edit in in_order]
 
 
 def _operators(tokens: list[_Token]) -> Iterator[_Edit]:
@@ -112,11 +114,22 @@ def _statements(tokens: list[_Token]) -> Iterator[_Edit]:
             opened = True
 
 
-def _applied(module: str, source: str, edit: _Edit) -> Mutant:
+def _first_of_statements(tokens: list[_Token]) -> Iterator[_Token]:
+    """The first token of each statement that stands for itself."""
+    first, quoted = True, False
+    for token in tokens:
+        if first:
+            yield token
+        quoted ^= token.kind == "quote"
+        first = token.text == ";" and not quoted
+
+
+def _applied(module: str, source: str, edit: _Edit, begins: list[int]) -> Mutant:
     before = source[edit.start : edit.end]
     after = f" not ({before.strip()}) " if edit.operator == "condition" else edit.after
     at = edit.start + (len(before) - len(before.lstrip()))
     line = source.count("\n", 0, at) + 1
+    began = begins[bisect_right(begins, edit.start) - 1]
     return Mutant(
         module,
         line,
@@ -126,4 +139,5 @@ def _applied(module: str, source: str, edit: _Edit) -> Mutant:
         source.splitlines()[line - 1].strip(),
         source[: edit.start] + after + source[edit.end :],
         frozenset(),
+        " ".join(source[began : began + 200].split())[:80],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -60,6 +61,8 @@ def mutate(
                 progress(f"{row} {each.drill.experiment.variant}: holds as it is")
             every = workshop.mutants()
             workshop.refuse_unknown_notes(every)
+        beside = Counter(why for mutant in every if (why := workshop.beside_the_control(mutant)))
+        every = [mutant for mutant in every if not workshop.beside_the_control(mutant)]
         covered = [mutant for mutant in every if any(each.executes(mutant) for each in played)]
         chosen = mutants.sample(covered, most, seed)
 
@@ -94,6 +97,7 @@ def mutate(
             all_tried,
             patch,
             _uncovered(workshop, played),
+            dict(beside),
         )
 
 

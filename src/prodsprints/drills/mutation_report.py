@@ -47,7 +47,8 @@ class Report:
     """What the drills of one row noticed.
 
     `generated` are all damages of its sources, `executed` those in lines that a drill executes, `tried` the sample of
-    these that was drilled. `uncovered` are the sources' lines that no drill executes, by module.
+    these that was drilled. `uncovered` are the sources' lines that no drill executes, by module; `beside` says how
+    many damages were left out for which reason, since they are to what stands in the same file as the control.
     """
 
     row: str
@@ -59,6 +60,7 @@ class Report:
     tried: tuple[Tried, ...]
     patch: Tried | None
     uncovered: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    beside: dict[str, int] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -100,6 +102,7 @@ class Report:
             "operators": {name: {"tried": tried[name], "caught": caught[name]} for name in sorted(tried)},
             "patch": None if self.patch is None else {"fate": self.patch.fate, "why": self.patch.why},
             "survivors": [vars(each) for each in self.survivors],
+            "beside": self.beside,
             "uncovered": {module: list(lines) for module, lines in self.uncovered.items()},
         }
 
@@ -116,6 +119,7 @@ class Report:
             f"  {each.fate}: {each.what}" + ("" if each.fate is Fate.SURVIVED else f"\n    {each.why}")
             for each in self.survivors
         ]
+        lines += [f"  left out, {number} damages: {why}" for why, number in self.beside.items()]
         lines += [
             f"  not executed by any drill: {module}, lines {ranges(numbers)}"
             for module, numbers in self.uncovered.items()

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from prodsprints.drills.engine import Event
+from prodsprints.drills.errors import JournalTamperedError
 from prodsprints.drills.journal import Journal
 from prodsprints.drills.schedule import Slot
 from prodsprints.drills.verdict import Outcome
@@ -177,10 +178,18 @@ def events(db: Database, tenant_id: UUID, id: UUID, *, after: int = 0, limit: in
 
 @patient
 def journal(db: Database, tenant_id: UUID, sha256: str) -> Journal | None:
-    """The journal with that hash, or None if this tenant has none such."""
+    """The journal with that hash, or None if this tenant has none such. Raises JournalTamperedError."""
     with db.tenant(tenant_id) as connection:
         found = connection.execute("select content from drill_journals where sha256 = %s", [sha256]).fetchone()
-    return None if found is None else Journal(bytes(found["content"]))
+    if found is None:
+        return None
+    journal = Journal(bytes(found["content"]))
+    if journal.sha256 != sha256:
+        raise JournalTamperedError(
+            f"The journal {sha256[:12]} is not what its drill wrote: its hash is another one.",
+            next_step="Do not rely on it; restore the table `drill_journals` from a backup, or drill the row again.",
+        )
+    return journal
 
 
 @patient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -62,13 +63,13 @@ class Stage:
 
     def sample(self, ok: bool, seconds: float, label: str = "") -> None:
         """One call of the subject that just ended, drawn on the chart. Any thread may say so."""
-        self._emit({"kind": "sample", "ok": bool(ok), "seconds": round(float(seconds), 6), "label": label[:40]})
+        self._emit({"kind": "sample", "ok": bool(ok), "seconds": _figure("sample", seconds), "label": label[:40]})
 
     def measure(self, name: str, value: float) -> None:
         """A figure of this run: `detect_seconds`, `recover_seconds`, `calls_lost` or `data_lost`; the last counts."""
         if name not in MEASURES:
             raise ExperimentError(f"A drill has no measure {name!r}.", next_step=f"Use one of {sorted(MEASURES)}.")
-        self._emit({"kind": "measure", "name": name, "value": round(float(value), 6)})
+        self._emit({"kind": "measure", "name": name, "value": _figure(name, value)})
 
     @cached_property
     def faults(self) -> FaultControl:
@@ -85,3 +86,9 @@ class Stage:
         finally:
             if "faults" in self.__dict__:
                 self.faults.close()
+
+
+def _figure(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ExperimentError(f"The figure {name} is {value}.", next_step="Tell only what was measured.")
+    return round(float(value), 6)

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from prodsprints.kernel import documents
 from prodsprints.kernel.errors import UsageError
 
 _PATCH_SECONDS = 30
-_KNOWN_KEYS = frozenset({"module", "line", "change", "why"})
+_DAMAGE_KEYS = frozenset({"module", "line", "change", "why"})
+_STATEMENT_KEYS = frozenset({"module", "statement", "why"})
 _GENERATORS = {".py": mutants.generate, ".sql": mutants_sql.generate}
 
 
@@ -29,7 +32,8 @@ class Workshop:
     """Whole packages below `tree`, so that a copied module finds its copied neighbours.
 
     `notes` is the folder `mutants` beside the experiments: there the author keeps `<row>.patch`, and in `<row>.yaml`
-    those damages that are known to change nothing, each with the reason.
+    those damages that are known to change nothing, each with the reason, and the statements of a schema that are no
+    part of the control: a file of SQL cannot be told apart into modules.
     """
 
     drills: tuple[Drill, ...]
@@ -106,18 +110,19 @@ class Workshop:
 
     def equivalent(self, mutant: Mutant) -> str:
         """Why this damage is known to change nothing; empty if nobody said so."""
-        for known in self._known():
-            if (known["module"], known["line"], known["change"]) == (mutant.module, mutant.text, mutant.change):
-                return known["why"]
-        return ""
+        return next((known["why"] for known in self._known if _is_meant(known, mutant) and "line" in known), "")
+
+    def beside_the_control(self, mutant: Mutant) -> str:
+        """Why its statement is no part of the control; empty if nobody said so."""
+        return next((known["why"] for known in self._known if _is_meant(known, mutant) and "line" not in known), "")
 
     def refuse_unknown_notes(self, every: Sequence[Mutant]) -> None:
         """Raise UsageError for a note about a damage that is not made: its line was changed since."""
-        made = {(mutant.module, mutant.text, mutant.change) for mutant in every}
-        for known in self._known():
-            if (known["module"], known["line"], known["change"]) not in made:
+        for known in self._known:
+            if not any(_is_meant(known, mutant) for mutant in every):
+                named = known.get("statement") or f"{known['change']} in: {known['line']}"
                 raise UsageError(
-                    f"{self.row}.yaml explains {known['change']!r} in {known['line']!r}, and no damage is that one.",
+                    f"{self.row}.yaml explains a damage to {known['module']} that is not made: {named}",
                     next_step="Leave it out, or copy the damage as it is now called.",
                 )
 
@@ -157,18 +162,27 @@ class Workshop:
             f"The patch {self.patch} does not fit the sources.", why=f"git says: {said}.", next_step="Make it anew."
         )
 
+    @cached_property
     def _known(self) -> list[dict[str, str]]:
         path = self.notes / f"{self.row}.yaml"
         if not path.exists():
             return []
         document = documents.read(path, name=path.name)
         for number, known in enumerate(document.value or []):
-            if not isinstance(known, dict) or known.keys() != _KNOWN_KEYS or not str(known["why"]).strip():
+            keys = frozenset(known) if isinstance(known, dict) else frozenset()
+            if keys not in {_DAMAGE_KEYS, _STATEMENT_KEYS} or not str(known["why"]).strip():
                 raise UsageError(
-                    f"{document.at((number,))}: this is not module, line, change and why.",
+                    f"{document.at((number,))}: this is neither module, line, change and why, nor module, statement and"
+                    " why.",
                     next_step="Copy the first three as `prodsprints drill mutate` prints them, and say why.",
                 )
         return list(document.value or [])
+
+
+def _is_meant(known: dict[str, str], mutant: Mutant) -> bool:
+    if "line" in known:
+        return (known["module"], known["line"], known["change"]) == (mutant.module, mutant.text, mutant.change)
+    return fnmatchcase(mutant.module, known["module"]) and mutant.statement.startswith(known["statement"])
 
 
 def _top(name: str) -> str:

@@ -23,7 +23,7 @@ from prodsprints.ledger import merkle
 from prodsprints.ledger.checkpoint import Checkpoint
 from prodsprints.ledger.envelope import Envelope
 from prodsprints.ledger.errors import BundleError, EnvelopeError, SignatureError
-from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine
+from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine, examine_envelope
 from prodsprints.ledger.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _MAX_PROOF = 64
 _END = b"]}"
 _CHUNK = 2_000
 _WORTH_PROCESSES = 10_000
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # a leaf counts microseconds from there
 
 
 def export(ledger: Ledger, *, indices: Iterable[int] | None = None) -> bytes:
@@ -202,7 +203,7 @@ def _examine_line(keys: Keys, line: bytes) -> _ExaminedLine:
                 moment = datetime.fromisoformat(at)
             except ValueError:
                 raise _refused("an entry of it has no time") from None
-            if moment.tzinfo is None:
+            if moment.tzinfo is None or moment < _EARLIEST:
                 raise _refused("an entry of it has no time")
             entry = _examined_envelope(keys, index, moment, envelope)
             return _ExaminedLine(index, moment, entry, _proof(document.get("proof")))
@@ -213,9 +214,10 @@ def _examined_envelope(keys: Keys, index: int, at: datetime, envelope: Any) -> E
     if isinstance(envelope, str):
         return examine(keys, index, at, _decoded(envelope))
     try:
-        return examine(keys, index, at, Envelope.from_json(envelope).to_bytes())
+        read = Envelope.from_json(envelope)
     except EnvelopeError as error:
         return Examined(merkle.EMPTY_ROOT, b"", Finding("edited", index, f"Entry {index}: {error.what}"))
+    return examine_envelope(keys, index, at, read, read.to_bytes())
 
 
 def _proof(hashes: Any) -> tuple[bytes, ...]:
@@ -236,7 +238,7 @@ def _wrongly_signed(checkpoints: Iterable[Checkpoint], keys: Keys) -> Iterator[F
 
 def _json(text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.decode())
     except (ValueError, RecursionError):
         raise _refused("a part of it is not JSON") from None
 

@@ -69,7 +69,7 @@ class Checkpoint:
     @staticmethod
     def newest(text: str) -> Checkpoint:
         """The one with most entries among the notes in `text`, such as a witness's file. Raises BundleError."""
-        found = max(read_notes(text)[0], key=lambda one: one.size, default=None)
+        found = max(read_notes(text), key=lambda one: one.size, default=None)
         if found is None:
             raise _refused()
         return found
@@ -99,15 +99,13 @@ class Checkpoint:
         raise SignatureError(f"The checkpoint at {self.size} is signed by a foreign key.", kind="key")
 
 
-def read_notes(text: str) -> tuple[list[Checkpoint], str]:
-    """Every whole note in `text`, in its order, and what is left behind the last one; anything else is passed over."""
+def read_notes(text: str) -> list[Checkpoint]:
+    """Every whole note in `text`, in its order; anything else is passed over."""
     found: list[Checkpoint] = []
-    end = 0
     for match in _NOTE.finditer(text):
-        end = match.end()
         with suppress(BundleError):
             found.append(Checkpoint.parse(match.group()))
-    return found, text[end:]
+    return found
 
 
 def microseconds(at: datetime) -> int:

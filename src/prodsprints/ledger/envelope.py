@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from prodsprints.ledger.statement import MAX_BYTES, PAYLOAD_TYPE
 
 MAX_ENVELOPE_BYTES = MAX_BYTES * 4 // 3 + 1024
 _SIGNATURE_BYTES = 64
-_MAX_KEY_ID = 64
+_KEY_ID = re.compile(r"[!-~]{0,64}")  # it is repeated to people: nothing that a terminal would obey
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Envelope:
         if len(text) > MAX_ENVELOPE_BYTES:
             raise _refused(f"it has {len(text)} bytes, more than {MAX_ENVELOPE_BYTES}")
         try:
-            document = json.loads(text)
+            document = json.loads(text.decode())
         except (ValueError, RecursionError):
             raise _refused("it is not JSON") from None
         envelope = Envelope.from_json(document)
@@ -48,7 +49,7 @@ class Envelope:
                 "payload": str(payload),
                 "payloadType": str(kind),
                 "signatures": [{"keyid": str(key_id), "sig": str(signature)}],
-            } if kind == PAYLOAD_TYPE and len(key_id) <= _MAX_KEY_ID:
+            } if kind == PAYLOAD_TYPE and _KEY_ID.fullmatch(key_id):
                 envelope = Envelope(_decoded(payload), key_id, _decoded(signature))
             case _:
                 raise _refused("it is no DSSE envelope of one in-toto statement with one signature")

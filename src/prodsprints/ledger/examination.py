@@ -63,12 +63,16 @@ class Examined:
 
 def examine(keys: Keys, index: int, at: datetime, envelope_text: bytes) -> Examined:
     """Look at one entry by itself."""
-    leaf = merkle.leaf_hash(leaf_data(at, hashlib.sha256(envelope_text).digest()))
     try:
         envelope = Envelope.from_bytes(envelope_text)
     except EnvelopeError as error:
-        return Examined(leaf, b"", Finding("edited", index, f"Entry {index}: {error.what}"))
-    digest = hashlib.sha256(envelope.payload).digest()
+        return Examined(_leaf(at, envelope_text), b"", Finding("edited", index, f"Entry {index}: {error.what}"))
+    return examine_envelope(keys, index, at, envelope, envelope_text)
+
+
+def examine_envelope(keys: Keys, index: int, at: datetime, envelope: Envelope, text: bytes) -> Examined:
+    """The same where the envelope was read before; `text` is its one spelling."""
+    leaf, digest = _leaf(at, text), hashlib.sha256(envelope.payload).digest()
     try:
         keys.opened(envelope, index)
     except SignatureError as error:
@@ -78,6 +82,10 @@ def examine(keys: Keys, index: int, at: datetime, envelope_text: bytes) -> Exami
     except KeyRevokedError:
         return Examined(leaf, digest, revoked=True)
     return Examined(leaf, digest)
+
+
+def _leaf(at: datetime, envelope_text: bytes) -> bytes:
+    return merkle.leaf_hash(leaf_data(at, hashlib.sha256(envelope_text).digest()))
 
 
 class Walk:

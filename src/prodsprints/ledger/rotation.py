@@ -40,12 +40,18 @@ def revoke(db: Database, tenant_id: UUID, keyring: Keyring, key_id: str, *, from
     """Believe nothing that the key signed at `from_index` or later; a key that still speaks is rotated first.
 
     For a key of the log itself that is from the next checkpoint on: what it signed before, the witness holds fast.
+    Raises UsageError for an unknown key, and for an index behind the one that it is revoked from.
     """
     key = keyring.keys(tenant_id).find(key_id)
     if key is None or from_index < 0:
         raise UsageError(
             f"There is no key {key_id[:40]!r}, or {from_index} is no index.",
             next_step="`prodsprints evidence keys` lists the keys of the log.",
+        )
+    if key.revoked is not None and key.revoked < from_index:
+        raise UsageError(
+            f"The key {key_id[:12]} is revoked from entry {key.revoked} on already: what it signed there stays void.",
+            next_step="Drill or attest again what should count; a revocation can be moved to an earlier entry only.",
         )
     if key.is_current:
         rotate(db, tenant_id, keyring, key.role)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import threading
 import time
@@ -18,7 +17,7 @@ from prodsprints.ledger.errors import LedgerTamperedError, WitnessError
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.keys import Keys
 from prodsprints.ledger.merkle import Frontier, Node
-from prodsprints.ledger.tree import StoredTree, is_stored
+from prodsprints.ledger.tree import StoredTree, edge, is_stored
 from prodsprints.ledger.witness import Witness
 from prodsprints.store.database import Connection, Database, one
 from prodsprints.store.errors import DatabaseUnavailableError
@@ -185,7 +184,7 @@ class Sequencer:
             return _Log(None, Frontier())
         keys = self._keyring.keys(tenant_id)
         checkpoint = reading.signed_checkpoint(row["note"], keys)
-        frontier = _frontier(checkpoint, row["frontier"])
+        frontier = edge(checkpoint, row["frontier"])
         if known is not None:
             known.verify(keys)
             _refuse_other_history(connection, known, checkpoint)
@@ -257,16 +256,6 @@ def _add_nodes(connection: Connection, tenant_id: UUID, nodes: list[Node]) -> No
                 [node.hash for node in nodes],
             ],
         )
-
-
-def _frontier(checkpoint: Checkpoint, stored: bytes) -> Frontier:
-    try:
-        frontier = Frontier(checkpoint.size, merkle.hashes_in(stored))
-    except ValueError:
-        frontier = Frontier()
-    if not hmac.compare_digest(frontier.root(), checkpoint.root):
-        raise LedgerTamperedError("The edge of the stored tree does not lead to the signed root.", kind="edited")
-    return frontier
 
 
 def _refuse_other_history(connection: Connection, known: Checkpoint, found: Checkpoint) -> None:

@@ -17,6 +17,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BYTES = 65_536
 _TYPE = "https://in-toto.io/Statement/v1"
 _MAX_DEPTH = 16
+_NESTED = (dict, list, tuple)
 _MAX_SUBJECTS = 64
 _MAX_NAME = 500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -57,7 +58,7 @@ class Statement:
         if len(payload) > MAX_BYTES:
             raise _refused(f"it has {len(payload)} bytes, more than {MAX_BYTES}")
         try:
-            document = json.loads(payload)
+            document = json.loads(payload.decode())
         except (ValueError, RecursionError):
             raise _refused("it is not JSON") from None
         statement = _read(document)
@@ -127,18 +128,13 @@ def _subject(document: Any) -> Subject:
 
 
 def _refuse_depth(predicate: Mapping[str, Any]) -> None:
-    level: list[Any] = [dict(predicate)]
+    level: list[Any] = list(predicate.values())
     for _ in range(_MAX_DEPTH):
-        level = [inner for one in level for inner in _children(one)]
-        if not level:
+        nested = [one for one in level if isinstance(one, _NESTED)]
+        if not nested:
             return
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
     raise _refused(f"its predicate is nested more than {_MAX_DEPTH} levels deep")
-
-
-def _children(value: Any) -> list[Any]:
-    return [
-        one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, dict | list | tuple)
-    ]
 
 
 def _refused(reason: str) -> StatementError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from functools import cache
 from uuid import UUID
 
 from prodsprints.ledger import merkle
+from prodsprints.ledger.checkpoint import Checkpoint
 from prodsprints.ledger.errors import LedgerTamperedError
-from prodsprints.ledger.merkle import Node
+from prodsprints.ledger.merkle import Frontier, Node
 from prodsprints.store.database import Connection
 
 STORED_EVERY = 8
@@ -56,3 +58,18 @@ class StoredTree:
 def is_stored(node: Node) -> bool:
     """Whether the sequencer stores the node."""
     return node.level > 0 and node.level % STORED_EVERY == 0
+
+
+def edge(checkpoint: Checkpoint, stored: bytes) -> Frontier:
+    """The frontier that was stored beside a checkpoint, if it leads to that root. Raises LedgerTamperedError."""
+    try:
+        frontier = Frontier(checkpoint.size, merkle.hashes_in(stored))
+    except ValueError:
+        frontier = Frontier()
+    if not hmac.compare_digest(frontier.root(), checkpoint.root):
+        raise LedgerTamperedError(
+            f"The edge of the tree that is stored with the checkpoint at {checkpoint.size} does not lead to its root.",
+            kind="edited",
+            index=checkpoint.size - 1,
+        )
+    return frontier

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from prodsprints.ledger.checkpoint import Checkpoint
-from prodsprints.ledger.errors import BundleError, SignatureError
+from prodsprints.ledger.errors import BundleError, LedgerTamperedError, SignatureError
 from prodsprints.ledger.examination import Examined, Finding, Report, Walk, examine
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.keys import Keys
 from prodsprints.ledger.merkle import Node
-from prodsprints.ledger.tree import is_stored
+from prodsprints.ledger.tree import edge, is_stored
 from prodsprints.ledger.witness import Witness
 from prodsprints.store.database import Connection, Database
 
@@ -24,52 +24,57 @@ _PAGE = 1_000
 def verify_log(db: Database, tenant_id: UUID, keyring: Keyring, witness: Witness) -> Report:
     """Go through the tenant's log and find whatever is not as it was signed. Raises KeyLostError for a begun log."""
     with db.tenant(tenant_id) as connection:
-        notes = [row["note"] for row in connection.execute(_NOTES, [tenant_id])]
+        notes = connection.execute(_NOTES, [tenant_id]).fetchall()
         begun = connection.execute("select from ledger_statements where tenant_id = %s limit 1", [tenant_id]).fetchone()
-    witnessed = list(witness.all(tenant_id))
-    last = witness.seen(tenant_id)
-    if begun is None and not notes and not last and not keyring.has(tenant_id):
+    witnessed = witness.seen(tenant_id)
+    if begun is None and not notes and not witnessed and not keyring.has(tenant_id):
         return Report(0, ())
     keys = keyring.keys(tenant_id)
     stored, findings = _read(notes, keys)
-    walk = Walk([("the database", one) for one in stored] + [("the witness", one) for one in (*witnessed, *last)])
+    walk = Walk([("the database", one) for one in stored] + [("the witness", one) for one in witnessed])
     walk.findings += findings
-    walk.findings += _signed_by_others([*stored[-1:], *last], keys)
+    for one in witnessed:
+        walk.findings += _signed_by_others(one, keys)
     filled: list[Node] = []
-    for row in _rows(db, tenant_id, stored[-1].size if stored else 0):
+    for row in _rows(db, tenant_id, max((one.size for one in stored), default=0)):
         if row["envelope"] is None:
-            entry = Examined(
-                row["leaf"], b"", Finding("deleted", row["index"], f"What entry {row['index']} said is missing.")
-            )
+            gone = Finding("deleted", row["index"], f"What entry {row['index']} said is missing.")
+            entry = Examined(row["leaf"], b"", gone)
         else:
             entry = examine(keys, row["index"], row["at"], row["envelope"])
         walk.findings += _filed_wrongly(row, entry)
-        filled += [
-            node for node in walk.take(row["index"], row["at"], entry, order=row["statement_id"]) if is_stored(node)
-        ]
+        added = walk.take(row["index"], row["at"], entry, order=row["statement_id"])
+        filled += [node for node in added if is_stored(node)]
     with db.tenant(tenant_id) as connection:
         walk.findings += _nodes_changed(connection, tenant_id, filled)
         walk.findings += _left_out(connection, tenant_id, keys)
     return walk.report()
 
 
-def _read(notes: list[str], keys: Keys) -> tuple[list[Checkpoint], list[Finding]]:
+def _read(rows: list[dict[str, Any]], keys: Keys) -> tuple[list[Checkpoint], list[Finding]]:
+    """The stored checkpoints that can be read, and what is wrong with any of them."""
     read: list[Checkpoint] = []
     findings: list[Finding] = []
-    for note in notes:
+    for row in rows:
+        index = row["size"] - 1
         try:
-            read.append(Checkpoint.parse(note))
-        except BundleError:
-            findings.append(Finding("edited", None, "A stored checkpoint is not readable."))
-    return sorted((one for one in read if one.tenant_id == keys.tenant_id), key=lambda one: one.size), findings
+            checkpoint = Checkpoint.parse(row["note"])
+            edge(checkpoint, row["frontier"])
+        except (BundleError, LedgerTamperedError) as error:
+            findings.append(Finding("edited", index, error.what))
+            continue
+        read.append(checkpoint)
+        findings += _signed_by_others(checkpoint, keys)
+        if checkpoint.size != row["size"]:
+            findings.append(Finding("edited", index, f"The checkpoint at {checkpoint.size} is filed at {row['size']}."))
+    return read, findings
 
 
-def _signed_by_others(checkpoints: list[Checkpoint], keys: Keys) -> Iterator[Finding]:
-    for checkpoint in checkpoints:
-        try:
-            checkpoint.verify(keys)
-        except SignatureError as error:
-            yield Finding(error.kind, checkpoint.size - 1, error.what)
+def _signed_by_others(checkpoint: Checkpoint, keys: Keys) -> Iterator[Finding]:
+    try:
+        checkpoint.verify(keys)
+    except SignatureError as error:
+        yield Finding(error.kind, checkpoint.size - 1, error.what)
 
 
 def _rows(db: Database, tenant_id: UUID, size: int) -> Iterator[dict[str, Any]]:
@@ -112,7 +117,7 @@ def _left_out(connection: Connection, tenant_id: UUID, keys: Keys) -> Iterator[F
             yield Finding("deleted", None, f"The statement {row['digest'].hex()[:12]} was taken out of the queue.")
 
 
-_NOTES = "select note from ledger_checkpoints where tenant_id = %s order by size"
+_NOTES = "select size, note, frontier from ledger_checkpoints where tenant_id = %s order by size"
 
 _ROWS = """
 select e.index, e.at, e.leaf, e.statement_id, s.envelope, s.digest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hmac
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from prodsprints.ledger.errors import BundleError, LedgerTamperedError, WitnessE
 from prodsprints.ledger.git import WitnessRepository
 
 _TAIL_BYTES = 3 * MAX_NOTE_BYTES
-_CHUNK_CHARACTERS = 1_048_576
 _END = b"\n\n"  # of a note and the empty line behind it
 _SUFFIX = ".log"
 
@@ -56,20 +54,6 @@ class Witness:
         if self._repository is not None:
             found.append(_parsed(self._repository.read(_name(tenant_id))))
         return tuple(one for one in found if one is not None)
-
-    def all(self, tenant_id: UUID) -> Iterator[Checkpoint]:
-        """Every checkpoint that was recorded in the file, oldest first."""
-        try:
-            with self._file(tenant_id).open(encoding="utf-8", errors="replace") as stream:
-                rest = ""
-                while chunk := stream.read(_CHUNK_CHARACTERS):
-                    found, rest = read_notes(rest + chunk)
-                    yield from found
-                    rest = rest[-MAX_NOTE_BYTES:]
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _unusable(self._file(tenant_id), error) from None
 
     def record(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint; it is on disk when this returns. One that is older than the last is known already.
@@ -130,7 +114,7 @@ def _last(path: Path) -> Checkpoint | None:
         return None
     except OSError as error:
         raise _unusable(path, error) from None
-    found, _ = read_notes(tail)
+    found = read_notes(tail)
     return found[-1] if found else None
 
 

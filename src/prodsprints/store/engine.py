@@ -13,6 +13,7 @@ from prodsprints.store.address import Address
 # the old shape is not resumed under the new one.
 WORKFLOW_SHAPE = "2"
 _QUEUE_POLLING_SECONDS = 0.2
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 class Engine:
@@ -29,6 +30,7 @@ class Engine:
         log = logging.getLogger("dbos")  # to where ours goes, redacted, instead of to a handler of its own
         log.handlers.clear()
         log.propagate = True
+        log.addFilter(without_traceback)
         DBOS.listen_queues([queue])
 
     def launch(self) -> None:
@@ -80,3 +82,12 @@ def config(address: Address, *, worker: str) -> DBOSConfig:
         "enable_otlp": False,
         "scheduler_polling_interval_sec": 30.0,
     }
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """Have a warning of the engine's, such as of a database that is away, say in one line what went wrong."""
+    said, found, trace = record.getMessage().partition(_TRACEBACK)
+    if found:
+        causes = [line for line in trace.splitlines() if line[:1].isalpha() and ": " in line]
+        record.msg, record.args = said + (causes or ["it says no more"])[-1], ()
+    return True

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from prodsprints import incidents
-from prodsprints.incidents import Incident
+from prodsprints.incidents import Incident, typed
 from prodsprints.register import acceptances, attestations, contacts, documents, escalation, reviews
 from prodsprints.register.acceptances import Acceptance
 from prodsprints.register.attestations import Attestation
@@ -142,8 +142,8 @@ def close_incident(here: Site, caller: Caller, incident_id: UUID, *, outcome: st
 def record_review(
     here: Site, caller: Caller, *, kind: Cadence, environment: str, attendees: str, decisions: str, id: UUID
 ) -> Recorded:
-    """Record that a review was held, with its agenda as it stands now. Raises UsageError."""
-    shown = registers.of(here, caller.tenant_id, environment)
+    """Record that a review was held, with its agenda as it stands in `environment` now. Raises UsageError."""
+    shown = registers.of(here, caller.tenant_id, typed.environment(environment))
     with _said_once(here, caller, id):
         return reviews.record(
             here.db,

@@ -34,7 +34,7 @@ _NO_CONTENT = frozenset(
         *("leases.resource", "leases.owner", "drill_runs.node", "drill_runs.status", "drill_runs.worker"),
         *("drill_runs.row_id", "drill_runs.variant", "drill_runs.environment"),
         *("tokens.digest", "tokens.purpose", "tokens.actor", "ledger_entries.leaf", "ledger_nodes.hash"),
-        *("ledger_statements.envelope_digest", "ledger_statements.key_id"),
+        "ledger_statements.key_id",
         *("ledger_checkpoints.note", "ledger_checkpoints.frontier"),
     )
 )
@@ -163,14 +163,19 @@ def _nothing_reached(_: Stage, ground: Ground, _subject: Subject) -> Observation
 
 
 def _others_read_no_content(_: Stage, ground: Ground, _subject: Subject) -> Observation:
-    seen = []
+    """No column with content but those that are stated; and these, since a list that grows stale hides what is new."""
+    seen: dict[str, str] = {}
     with _connected(ground.address) as connection:
         for role in (role for role in _roles(connection) if role != "prodsprints_tenant"):
             for table in ground.tables:
                 for column in (name for name, kind in table.columns.items() if kind in _CONTENT):
-                    if f"{table.name}.{column}" not in _NO_CONTENT and _reads(connection, role, table.name, column):
-                        seen.append(f"{role} reads {table.name}.{column}")
-    return broke(f"{', '.join(seen[:3])} ({len(seen)} in all).") if seen else held("None reads what a tenant wrote.")
+                    if _reads(connection, role, table.name, column):
+                        seen[f"{table.name}.{column}"] = role
+    more = [f"{role} reads {column}" for column, role in seen.items() if column not in _NO_CONTENT]
+    if more:
+        return broke(f"{', '.join(more[:3])} ({len(more)} in all).")
+    unread = sorted(_NO_CONTENT - seen.keys())
+    return broke(f"Stated, and read by nobody: {', '.join(unread)}.") if unread else held("Just what is stated.")
 
 
 def _is_nobodys(_: Stage, ground: Ground, _subject: Subject) -> Observation:

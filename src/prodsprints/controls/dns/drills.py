@@ -24,7 +24,8 @@ _NAME = f"www.{_ZONE}"
 _PINNED = f"pinned.{_ZONE}"
 _ADDRESS = "127.0.0.1"
 _OWN = "127.0.0.9"
-_FAULT_SECONDS = 30.0
+_FAULT_SECONDS = 60.0
+_PATIENCE_SECONDS = 4.0  # 1.8 s, and what a busy machine adds
 
 # Production waits for hours and days. What is looked at is the order of these times, which stays.
 _BOUNDS = Bounds(floor_seconds=0.2, ceiling_seconds=0.6, prefetch_share=0.5, stale_seconds=4.0, rest_seconds=0.4)
@@ -117,6 +118,8 @@ def _serves_stale(stage: Stage, _: Fleet, subject: Names) -> Observation:
         return broke(f"It answers something else: {answer}")
     if not answer.stale:
         return broke(f"It is passed off as fresh: {answer}")
+    if seconds > _PATIENCE_SECONDS:
+        return broke(f"Whoever asked had to wait for {seconds:.1f} s.")
     return held(f"Still {', '.join(answer.addresses)}, after {seconds:.1f} s, marked as stale.")
 
 
@@ -249,7 +252,12 @@ _silent: Experiment[Fleet, Names] = Experiment(
     safety=Safety.SAFE,
     fault="both DNS servers hang (SIGSTOP)",
     sources=("prodsprints.controls.dns.cache", "prodsprints.controls.dns.resolver"),
-    uses=("prodsprints.controls.dns.names", "prodsprints.controls.dns.servers", "prodsprints.kernel.errors"),
+    uses=(
+        "prodsprints.controls.dns.hosts",
+        "prodsprints.controls.dns.names",
+        "prodsprints.controls.dns.servers",
+        "prodsprints.kernel.errors",
+    ),
     peers=(TWISTED,),
     stand=_two_servers,
     treatment=_our_resolver,
@@ -269,6 +277,7 @@ _silent: Experiment[Fleet, Names] = Experiment(
         _LOCAL,
     ),
     named="the name is still resolved",
+    limit_seconds=40.0,
     after=(
         Probe("the answer is fresh again", _is_fresh_again),
         Probe("a fresh answer is kept", _comes_from_memory),

@@ -259,6 +259,7 @@ pinned_address: Experiment[Service, Caller] = Experiment(
     sources=("prodsprints.controls.dns.pins", "prodsprints.controls.dns.transport"),
     uses=(
         "prodsprints.controls.dns.cache",
+        "prodsprints.controls.dns.hosts",
         "prodsprints.controls.dns.names",
         "prodsprints.controls.dns.resolver",
         "prodsprints.controls.dns.servers",
@@ -285,6 +286,7 @@ pinned_address: Experiment[Service, Caller] = Experiment(
         Probe("a name without a pin is not found", _unpinned_is_not_found),
     ),
     named="the service is reached by its pinned name",
+    limit_seconds=40.0,
     after=(
         Probe("it is reached without a limit of the caller's", _needs_no_limit),
         Probe("a name is pinned to addresses only", _takes_addresses_only),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from prodsprints.controls.dns.cache import Bounds, Cache, Freshness, Known
 from prodsprints.controls.dns.errors import NameNotFoundError, NoServerAnswersError
+from prodsprints.controls.dns.hosts import HOSTS, local
 from prodsprints.controls.dns.servers import Servers, canonical
 
 _WITHIN_SECONDS = 10.0
@@ -20,8 +20,6 @@ WITHIN_SECONDS_IF_KNOWN = 1.8
 """How long servers are waited for when an older or pinned address is at hand: RFC 8767's client response timer."""
 
 _STRIPES = 32
-_HOSTS = Path("/etc/hosts")
-_LONGEST_HOSTS = 1 << 20
 
 
 class Origin(StrEnum):
@@ -71,7 +69,7 @@ class Resolver:
         servers: Servers,
         bounds: Bounds | None = None,
         *,
-        hosts: Path = _HOSTS,
+        hosts: Path = HOSTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._servers = servers
@@ -84,9 +82,9 @@ class Resolver:
 
     def resolve(self, name: str, *, within_seconds: float = _WITHIN_SECONDS) -> Answer:
         """The addresses of `name`. Raises NameNotFoundError, NoServerAnswersError, BadNameError."""
-        local = _local(name, self._hosts)
-        if local:
-            return Answer(name, local, 0.0, Origin.LOCAL)
+        known_here = local(name, self._hosts)
+        if known_here:
+            return Answer(name, known_here, 0.0, Origin.LOCAL)
         key = canonical(name)
         known, freshness = self._look(key)
         if known is None or freshness in {Freshness.EXPIRED, Freshness.GONE}:
@@ -137,28 +135,3 @@ class Resolver:
 
     def _stripe(self, key: str) -> threading.Lock:
         return self._asking[hash(key) % _STRIPES]
-
-
-def _local(name: str, hosts: Path) -> tuple[str, ...]:
-    """What needs no DNS: an address itself, this machine, and what its administrator wrote into /etc/hosts."""
-    try:
-        return (str(ipaddress.ip_address(name)),)
-    except ValueError:
-        pass
-    wanted = name.rstrip(".").lower()
-    try:
-        with hosts.open(errors="replace") as stream:
-            lines = stream.read(_LONGEST_HOSTS).splitlines()
-    except OSError:
-        lines = []
-    found = [words[0] for line in lines if wanted in (words := line.partition("#")[0].lower().split())[1:]]
-    addresses = tuple(entry for entry in dict.fromkeys(found) if _is_address(entry))
-    return addresses or (("127.0.0.1",) if wanted == "localhost" else ())
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

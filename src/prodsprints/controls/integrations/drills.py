@@ -131,9 +131,11 @@ def _keeps_productions_times(stage: Stage, _: Cloud, _worker: Worker) -> Observa
     now = began = datetime(2026, 1, 1, tzinfo=UTC)
     last_good = LastGood(stage.directory / "times", now=lambda: now)
     last_good.keep("other", "another")
-    (other,) = (stage.directory / "times").iterdir()
+    others = set((stage.directory / "times").glob("*"))
     last_good.keep("one", "value")
-    (one,) = {*(stage.directory / "times").iterdir()} - {other}
+    ours = set((stage.directory / "times").glob("*")) - others
+    if (len(others), len(ours)) != (1, 1):
+        return broke("It does not keep each answer in a file of its own.")
 
     def shown() -> str:
         try:
@@ -155,7 +157,7 @@ def _keeps_productions_times(stage: Stage, _: Cloud, _worker: Worker) -> Observa
         if shown() != (f"value (as of {words} ago)" if words else ""):
             return broke(f"After {age} it shows {shown()!r}.")
     now = began
-    one.write_bytes(other.read_bytes())
+    ours.pop().write_bytes(others.pop().read_bytes())
     if shown():
         return broke(f"It shows the answer to another question: {shown()!r}.")
     return held("Shown for 30 days with its age, then no more; and never for another question.")

@@ -113,7 +113,7 @@ def _columns(connection: Connection, table: str) -> list[str]:
 def _edit(connection: Connection, tenant_id: UUID, random: Random) -> str:
     entry = random.choice(_entries(connection, tenant_id))
     envelope = Envelope.from_bytes(entry["envelope"])
-    match random.randrange(5):
+    match random.randrange(7):
         case 0:
             text = _flipped(entry["envelope"], random)
             done = "flipped a bit of"
@@ -126,6 +126,10 @@ def _edit(connection: Connection, tenant_id: UUID, random: Random) -> str:
             text = _signed_by_the_owner(payload).to_bytes()
             done = "rewrote, and signed with a key of its own,"
         case 3:
+            return _edit_checkpoint(connection, tenant_id, random)
+        case 4:
+            return _edit_node(connection, tenant_id, random)
+        case 5:
             text = random.choice([one for one in _entries(connection, tenant_id) if one["index"] != entry["index"]])[
                 "envelope"
             ]
@@ -141,6 +145,36 @@ def _edit(connection: Connection, tenant_id: UUID, random: Random) -> str:
     if random.random() < 0.5:
         _file_again(connection, entry["statement_id"], text)
     return _made_to_fit(connection, tenant_id, random, f"{done} entry {entry['index']}")
+
+
+def _edit_checkpoint(connection: Connection, tenant_id: UUID, random: Random) -> str:
+    rows = connection.execute(
+        "select * from ledger_checkpoints where tenant_id = %s order by size", [tenant_id]
+    ).fetchall()
+    row = random.choice(rows)
+    at = random.randrange(len(row["note"]))
+    other = random.choice([letter for letter in "019abcXYZ/+=" if letter != row["note"][at]])
+    note, frontier = row["note"][:at] + other + row["note"][at + 1 :], row["frontier"]
+    if random.random() < 0.3:
+        note, frontier = row["note"], _flipped(row["frontier"], random)
+    connection.execute(
+        "update ledger_checkpoints set note = %s, frontier = %s where tenant_id = %s and size = %s",
+        [note, frontier, tenant_id, row["size"]],
+    )
+    return f"edited the checkpoint at {row['size']}"
+
+
+def _edit_node(connection: Connection, tenant_id: UUID, random: Random) -> str:
+    rows = connection.execute("select * from ledger_nodes where tenant_id = %s order by level, number", [tenant_id])
+    nodes = rows.fetchall()
+    if not nodes:  # a short log has none
+        return _edit_checkpoint(connection, tenant_id, random)
+    node = random.choice(nodes)
+    connection.execute(
+        "update ledger_nodes set hash = %s where tenant_id = %s and level = %s and number = %s",
+        [_flipped(node["hash"], random), tenant_id, node["level"], node["number"]],
+    )
+    return f"edited the hash over 2^{node['level']} entries"
 
 
 def _delete(connection: Connection, tenant_id: UUID, random: Random) -> str:

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.account import Account, Place
 from prodsprints.controls.providers.answers import Identity
+from prodsprints.controls.providers.errors import ProviderRefusedError, ProviderUnavailableError
 from prodsprints.controls.providers.peers import ACCOUNT, MOTO, REGION, Bare, Cloud
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
-from prodsprints.guard import Clock, RateLimitError
+from prodsprints.guard import Clock, RateLimitError, full_jitter
 from prodsprints.guard.clock import SYSTEM
 from prodsprints.kernel.errors import ProdSprintsError
 
@@ -150,19 +153,31 @@ def _was_throttled(_: Stage, cloud: Cloud, _caller: Caller) -> Observation:
 
 
 def _makes_no_other_call_again(_: Stage, cloud: Cloud, caller: Caller) -> Observation:
-    for status, code in ((403, "AccessDenied"), (503, "ServiceUnavailable")):
+    for status, code, kind, requests in (
+        (403, "AccessDenied", ProviderRefusedError, 1),
+        (500, "InternalFailure", ProviderUnavailableError, 1),
+        (429, "TooManyRequestsException", RateLimitError, len(_LONGEST_WAITS_SECONDS) + 1),
+    ):
         before = len(_arrivals(cloud))
         body = _ERROR.format(code)
         with cloud.origin.answering(status=status, body=body, content_type="text/xml", ttl_seconds=10):
             try:
                 return broke(f"It answered {caller.identity()}.")
-            except RateLimitError as error:
-                return broke(f"It takes {status} for a rate limit: {error.what}")
-            except ProdSprintsError:
+            except ProdSprintsError as error:
                 made = len(_arrivals(cloud)) - before
-        if made != 1:
-            return broke(f"After {status} it made {made} requests.")
-    return held("After 403 and after 503 it made one request.")
+                if not isinstance(error, kind):
+                    return broke(f"It takes {status} for a {type(error).__name__}: {error.what}")
+        if made != requests:
+            return broke(f"Answered {status} each time, it made {made} requests, not {requests}.")
+    return held("After 403 and after 500 it made one request, throttled each time five, and told the three apart.")
+
+
+def _keeps_productions_times(_: Stage, _cloud: Cloud, _caller: Caller) -> Observation:
+    """The longest rests before each further attempt, with a bound that five attempts never come to."""
+    longest = full_jitter(random=lambda: 1.0)
+    seconds = [longest(cast("Any", SimpleNamespace(attempt_number=tried))) for tried in (*range(1, 9), 5_000)]
+    words = f"Up to {', '.join(f'{each:g}' for each in seconds)} s."
+    return (held if seconds == [1, 2, 4, 8, 16, 32, 60, 60, 60] else broke)(words)
 
 
 def _all_callers_complete(stage: Stage, _cloud: Cloud, caller: Caller) -> Observation:
@@ -214,7 +229,10 @@ throttling_storm: Experiment[Cloud, Caller] = Experiment(
     ),
     named="all calls complete",
     limit_seconds=40.0,
-    after=(Probe("only throttled calls are made again", _makes_no_other_call_again),),
+    after=(
+        Probe("only throttled calls are made again", _makes_no_other_call_again),
+        Probe("production's own times are as stated", _keeps_productions_times),
+    ),
     scale="waits are 1/20 of production's, the provider's Retry-After included",
 )
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from prodsprints.drills import runs
+from prodsprints.drills.errors import JournalTamperedError
 from prodsprints.drills.experiment import Peer, PeerClass
 from prodsprints.drills.runs import DrillRun
 from prodsprints.ledger import people
@@ -161,7 +162,10 @@ def _drill(here: Site, caller: Caller, entry: Entry) -> Drilled | None:
 
 def _journal(here: Site, caller: Caller, named: dict[str, Any]) -> NamedJournal:
     sha256 = str(named["digest"]["sha256"])
-    kept = runs.journal(here.db, caller.tenant_id, sha256) is not None
+    try:
+        kept = runs.journal(here.db, caller.tenant_id, sha256) is not None
+    except JournalTamperedError:
+        kept = False
     arm = {"journal/treatment": "With the control", "journal/placebo": "Placebo: the bare peer"}
     return NamedJournal(arm.get(named["name"], named["name"]), sha256, kept)
 
