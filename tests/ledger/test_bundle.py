@@ -307,8 +307,3 @@ def test_a_key_with_a_name_of_foreign_letters_is_none(whole: bytes) -> None:
     forged = json.dumps({**document, "entries": []}, ensure_ascii=False)[:-2].encode()
     with pytest.raises(BundleError, match="public key"):
         verify_bundle(b"\n".join([forged, *rest]), keys=None)
-
-
-def test_an_entry_of_before_1970_is_an_edited_one(whole: bytes, keys: tuple[Key, ...]) -> None:
-    entries = edited(lines(whole)[1:-2], lambda one: one.update(at="1969-12-31T23:59:59.999999Z"))
-    assert "forked" in kinds(with_entries(whole, entries), keys)
