@@ -298,3 +298,12 @@ def test_entries_behind_the_newest_checkpoint_are_held_by_nothing(
     forged = with_entries(b"\n".join([earlier, *lines(export(newer))[1:]]), without_one)
     assert kinds(forged, keys) == {"forked"}
     assert kinds(forged, keys, old) == {"forked"}
+
+
+def test_a_key_with_a_name_of_foreign_letters_is_none(whole: bytes) -> None:
+    head, *rest = lines(whole)
+    document = json.loads(head + b"]}")
+    document["keys"][0]["id"] = "ключ"
+    forged = json.dumps({**document, "entries": []}, ensure_ascii=False)[:-2].encode()
+    with pytest.raises(BundleError, match="public key"):
+        verify_bundle(b"\n".join([forged, *rest]), keys=None)

@@ -46,7 +46,7 @@ class House:
     def say(self, *statements: Statement) -> None:
         for statement in statements:
             self.ledger.append(statement)
-        self.sequencer.sequence()
+        self.sequencer.sequence(self.tenant)
 
     def neighbour(self, tenant: UUID) -> House:
         """Another tenant of the same home."""

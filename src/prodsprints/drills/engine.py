@@ -27,6 +27,7 @@ from prodsprints.drills.journal import Journal
 from prodsprints.drills.stage import Arm
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.clock import now
+from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
 from prodsprints.store.address import Address
 
@@ -194,6 +195,7 @@ class _Running:
         self._arm = Listening(script.arm, now())
         self._tell = tell
         self._tail: deque[bytes] = deque(maxlen=64)
+        self._redactor = Redactor(_passwords(script))
         read, write = os.pipe()
         with os.fdopen(write, "wb") as theirs:
             self._process = subprocess.Popen(
@@ -226,7 +228,7 @@ class _Running:
             self._arm.take({"kind": "broken", "why": "its keeper did not end it in time"})
         self.end()
         output = b"".join(self._tail)[-_TAIL_BYTES:].decode(errors="replace")
-        return _PlayedArm(self._arm.played(seconds=time.monotonic() - self._began), output)
+        return _PlayedArm(self._arm.played(seconds=time.monotonic() - self._began), self._redactor.text(output))
 
     def end(self) -> None:
         """Let go of the lifeline: the keeper then ends everything, if it has not yet."""
@@ -247,8 +249,11 @@ class _Running:
             while line := self._events.readline(_LONGEST_LINE):
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # the line that it was killed in
                     event = json.loads(line)
-                    self._arm.take(event)
-                    if event["kind"] != "lines":
+                    if event["kind"] == "lines":
+                        self._arm.take(event)
+                    else:
+                        event = self._redactor.value(event)
+                        self._arm.take(event)
                         data = {name: value for name, value in event.items() if name not in {"kind", "at"}}
                         at = event.get("at", time.monotonic() - self._began)
                         self._tell(Event(self.arm, at, event["kind"], data))
@@ -259,6 +264,16 @@ class _Running:
         with self._process.stdout as output:
             while chunk := output.read1(4096):  # type: ignore[attr-defined]
                 self._tail.append(chunk)
+
+
+def _passwords(script: Script) -> list[str]:
+    """What the arm is told and nobody who reads its journal may know: an error's text may quote it."""
+    known = (script.admin, *map(_address, (script.settings.database_url, script.settings.admin_database_url)))
+    return [password for each in known if each is not None and (password := each.parts().get("password"))]
+
+
+def _address(conninfo: str | None) -> Address | None:
+    return Address(conninfo) if conninfo else None
 
 
 def _environment(script: Script, tree: Path | None) -> dict[str, str]:

@@ -120,7 +120,7 @@ def moment(since_epoch: int) -> datetime:
 
 def leaf_data(at: datetime, envelope_digest: bytes) -> bytes:
     """What an entry's leaf is the hash of: when it got its place, and the envelope's SHA-256."""
-    return microseconds(at).to_bytes(8, "big") + envelope_digest
+    return microseconds(at).to_bytes(8, "big", signed=True) + envelope_digest
 
 
 def _may_sign(key: Key, size: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import hmac
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ class Key:
             ):
                 until, revoked = document.get("until_index"), document.get("revoked")
                 key = Key(id, Role(role), _decoded(public), first, _bound(until), _bound(revoked))
-                if len(key.public) == PUBLIC_BYTES and hmac.compare_digest(key_id(key.public), id):
+                if len(key.public) == PUBLIC_BYTES and key_id(key.public) == id:
                     return key
         raise _no_key()
 

@@ -98,7 +98,7 @@ class Hearing:
         return (
             said.type is PredicateType.DOCUMENT
             and said.digest == digest
-            and said.predicate.get("nonce") not in self.standing.nonces
+            and f"document {said.predicate.get('nonce')}" not in self.standing.nonces
         )
 
     def _whole_log(self) -> Log:

@@ -244,7 +244,8 @@ def _review(index: int, at: float, statement: Statement) -> ReviewWord:
 
 def _document(index: int, at: float, statement: Statement) -> DocumentWord:
     # a document is the register of every environment
-    return DocumentWord(index, at, _text(statement.predicate, "nonce"), "", statement.digest)
+    # its nonce is told apart from people's: whoever reuses one of those must not silence an import
+    return DocumentWord(index, at, f"document {_text(statement.predicate, 'nonce')}", "", statement.digest)
 
 
 def _spoken(index: int, at: float, said: Mapping[str, Any]) -> tuple[int, float, str, str]:

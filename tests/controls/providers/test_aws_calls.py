@@ -181,6 +181,8 @@ def test_each_service_is_where_aws_has_it(name: str, region: str, url: str, sign
         "http://[::1]:5000/",
         "https://localhost:4566",
         "https://vpce-1.sts.eu-central-1.vpce.amazonaws.com",
+        "https://sts-fips.eu-central-1.amazonaws.com",
+        "https://sts.amazonaws.com",
     ],
 )
 def test_an_endpoint_is_amazons_or_on_this_machine(endpoint: str) -> None:
@@ -205,6 +207,8 @@ def test_an_endpoint_is_amazons_or_on_this_machine(endpoint: str) -> None:
             "http://127.0.0.1:port",
             "https://[",
         ),
+        *("https://a1b2c3.execute-api.eu-central-1.amazonaws.com", "https://sts.s3.amazonaws.com"),
+        *("https://x.vpce-svc-1.eu-central-1.vpce.amazonaws.com", "https://sts.elb.amazonaws.com"),
         *("https://x.amazonaws.com.cn", "http://localhost.attacker.test", "https://x.amazonaws.com@attacker.test"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,11 +57,11 @@ class Signer:
             raise UnknownPlaceError(
                 f"AWS has no region {region!r}.", next_step="Correct `region`; eu-central-1 is the name of one."
             )
-        if endpoint is not None and not _acceptable(endpoint, found["dnsSuffix"]):
+        if endpoint is not None and not _acceptable(endpoint, region, found["dnsSuffix"]):
             raise UnknownPlaceError(
                 f"{endpoint} is no address that requests signed with your credentials may go to.",
                 why="This file is in the repository, and whoever answers there could claim to be any account.",
-                next_step=f"Name an https:// address below {found['dnsSuffix']}, or a stand-in on this machine.",
+                next_step=f"Name STS's own https:// address below {found['dnsSuffix']}, or a stand-in on this machine.",
             )
         url = f"https://{found['hostname']}/" if endpoint is None else endpoint.rstrip("/") + "/"
         signs_as = found.get("credentialScope", {}).get("region", region)
@@ -99,7 +100,7 @@ def _endpoints() -> EndpointResolver:
     return EndpointResolver(create_loader().load_data("endpoints"))
 
 
-def _acceptable(endpoint: str, suffix: str) -> bool:
+def _acceptable(endpoint: str, region: str, suffix: str) -> bool:
     try:
         parts = urlsplit(endpoint)
         host, _ = (parts.hostname or "").rstrip("."), parts.port
@@ -107,7 +108,10 @@ def _acceptable(endpoint: str, suffix: str) -> bool:
         return False
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in {"", "/"}:
         return False
-    if parts.scheme == "https" and host.endswith(f".{suffix}"):
+    # Not whatever is below the suffix: customers' own programs answer there too (execute-api, elb, s3, compute).
+    api, beyond = r"(sts|iam)(-fips)?", re.escape(suffix)
+    own = rf"{api}(\.{re.escape(region)})?\.{beyond}|[a-z0-9-]+\.{api}\.{re.escape(region)}\.vpce\.{beyond}"
+    if parts.scheme == "https" and re.fullmatch(own, host):
         return True
     return parts.scheme in {"http", "https"} and is_loopback(host)
 
