@@ -58,7 +58,7 @@ def test_a_signature_counts_in_the_fold_that_statuses_come_from(
     database: Database, ledger: Ledger, register: Register, settings: Settings
 ) -> None:
     signed, borne = sign(database, ledger, register), bear(database, ledger, register)
-    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence()
+    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(ledger.tenant_id)
     standing = fold(Standing(str(ledger.tenant_id)), ledger.entries())
     attestation = standing.row("demo", "S001.5").attestation
     assert attestation is not None
@@ -72,7 +72,7 @@ def test_the_ledger_holds_no_words_and_no_names(
 ) -> None:
     sign(database, ledger, register)
     bear(database, ledger, register)
-    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence()
+    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(ledger.tenant_id)
     for entry in ledger.entries():
         payload = entry.statement.to_bytes()
         assert not any(word in payload for word in (b"Audit 7", b"Cheaper", b"ada"))

@@ -90,7 +90,7 @@ def test_a_recorded_review_moves_the_date_once_it_is_in_the_ledger(
         agenda=Agenda(Cadence.MONTHLY, ()),
         actor="ada",
     )
-    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence()
+    Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(ledger.tenant_id)
     held = reviews.held_of(fold(Standing(str(ledger.tenant_id)), ledger.entries()))
     assert list(held) == [Cadence.MONTHLY]
     assert reviews.overdue(DOCUMENT, held, held[Cadence.MONTHLY]) == ()

@@ -56,7 +56,7 @@ class Drillroom:
     def say(self, statement: Statement) -> Entry:
         """One more entry of the log."""
         receipt = self.ledger.append(statement)
-        Sequencer(self.site.db, self.site.keyring, self.site.witness).sequence()
+        Sequencer(self.site.db, self.site.keyring, self.site.witness).sequence(self.tenant)
         return self.ledger.wait(receipt)
 
     def asked(self, *, environment: str = "demo", variant: str = storm.variant, scheduled: bool = False) -> DrillRun:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from uuid import UUID
 
 import httpx
 
@@ -19,9 +20,9 @@ from prodsprints.store.database import Database
 Settle = Callable[[], None]
 
 
-def settling(settings: Settings, database: Database) -> Settle:
+def settling(settings: Settings, database: Database, tenant: UUID) -> Settle:
     """What gives everything that was said its place in the log, as a worker does."""
-    return lambda: Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence() and None
+    return lambda: Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(tenant) and None
 
 
 def words(page: httpx.Response) -> str:

@@ -32,7 +32,7 @@ def noted(settings: Settings, database: Database, tenant: UUID) -> Iterator[Note
     site: Site = create_app(settings, database).state.site
 
     def operations() -> list[tuple[str, str, str]]:
-        Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence()
+        Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(tenant)
         return [(one.person, one.action, one.subject) for one in site.audit(tenant).operations()]
 
     yield operations

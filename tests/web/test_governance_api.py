@@ -26,8 +26,8 @@ def furnish() -> Callable[[Site], Site]:
 
 
 @pytest.fixture
-def settle(settings: Settings, database: Database) -> Settle:
-    return settling(settings, database)
+def settle(settings: Settings, database: Database, tenant: UUID) -> Settle:
+    return settling(settings, database, tenant)
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def furnished(settings: Settings, database: Database, tenant: UUID) -> tuple[UUI
     )
     report = escalation.report(database, tenant, id=uuid4(), title="One region", description="Only one.", actor="ada")
     contacts.put(database, tenant, role="platform", name="Ada Lovelace", reach="ada@example.org")
-    settling(settings, database)()
+    settling(settings, database, tenant)()
     return incident.id, report.id
 
 

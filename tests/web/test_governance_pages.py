@@ -33,8 +33,8 @@ def furnish() -> Callable[[Site], Site]:
 
 
 @pytest.fixture
-def settle(settings: Settings, database: Database) -> Settle:
-    return settling(settings, database)
+def settle(settings: Settings, database: Database, tenant: UUID) -> Settle:
+    return settling(settings, database, tenant)
 
 
 @pytest.fixture

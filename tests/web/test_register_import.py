@@ -31,8 +31,8 @@ OWN = """# Risks of the shop
 
 
 @pytest.fixture
-def settle(settings: Settings, database: Database) -> Settle:
-    return settling(settings, database)
+def settle(settings: Settings, database: Database, tenant: UUID) -> Settle:
+    return settling(settings, database, tenant)
 
 
 @pytest.fixture

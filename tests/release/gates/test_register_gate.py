@@ -33,7 +33,7 @@ def reviewed(release: Callable[[str], Run]) -> Ask:
             run.db, ledger, id=uuid4(), kind=Cadence.MONTHLY, due=None, attendees="ada", decisions="Go on.",
             agenda=Agenda(Cadence.MONTHLY, ()), actor="ada",
         )  # fmt: skip
-        Sequencer(run.db, keyring, Witness.open(run.settings)).sequence()
+        Sequencer(run.db, keyring, Witness.open(run.settings)).sequence(ledger.tenant_id)
         return run.step(3, "register", prepare.register)
 
     return ask

@@ -109,11 +109,12 @@ class InTheLedger:
         self.ledger = Ledger(db, tenant_id, self.keyring)
         self.log = AuditLog(db, self.ledger, keyring=self.keyring, witness=self.witness)
         self.sequencer = Sequencer(db, self.keyring, self.witness)
+        self.placed = 0
 
     def record(self, operations: Sequence[Operation]) -> None:
         for first in range(0, len(operations), _BATCH):
             receipts = [self.log.record(*operation) for operation in operations[first : first + _BATCH]]
-            self.sequencer.sequence()
+            self.placed += self.sequencer.sequence(self.ledger.tenant_id)
             self.ledger.wait(receipts[-1])
 
     def read(self) -> list[Operation] | None:
@@ -203,6 +204,8 @@ def _an_auditor_agrees(_: Stage, _ground: Ground, subject: Subject) -> Observati
     assert isinstance(subject, InTheLedger)  # noqa: S101 - looked at in the treatment arm only
     with subject.db.tenant(subject.ledger.tenant_id) as connection:
         found = auditor.complaint(connection, subject.ledger.tenant_id)
+    if subject.placed != subject.ledger.size():
+        return broke(f"The sequencer says that it placed {subject.placed} statements.")
     return broke(f"An auditor complains: {found}.") if found else held("Signatures, order and roots are as published.")
 
 
