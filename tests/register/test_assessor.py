@@ -197,6 +197,9 @@ def test_a_snapshot_that_disagrees_with_the_log_tells_of_another_log(house: Hous
         "update ledger_statements set envelope = replace(encode(envelope, 'escape'), 'sig\":\"', 'sig\":\"A')::bytea"
         " where tenant_id = %(tenant)s",
         "delete from ledger_entries where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = 'infinity' where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = '4000-01-01 BC' where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = '1969-01-01' where tenant_id = %(tenant)s and index = 2",
         "delete from ledger_statements where tenant_id = %(tenant)s",
         "delete from ledger_checkpoints where tenant_id = %(tenant)s",
     ],
@@ -209,6 +212,7 @@ def test_a_log_that_was_tampered_with_makes_all_rows_invalid_after_a_start(
     found = house.assessor().assess(house.tenant, "demo")
     assert (found.log.state, found.counts.invalid) == (LogState.TAMPERED, 117)
     assert found.log.reason
+    assert house.assessor().verify(house.tenant).findings
 
 
 def test_a_log_that_was_rolled_back_is_told_by_the_witness(house: House, admin: str) -> None:
