@@ -33,7 +33,12 @@ equivalent - stillborn), *of all* is caught ÷ tried.
 | row | generated | executed | tried | caught | survived | undecided | stillborn | equivalent | score | of all | patch |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
-_LISTED = (Fate.SURVIVED, Fate.UNDECIDED, Fate.EQUIVALENT, Fate.STILLBORN)
+_LISTED = {
+    Fate.SURVIVED: "Survived: the drills held, so they are blind to these",
+    Fate.UNDECIDED: "Undecided",
+    Fate.EQUIVALENT: "Equivalent, as the author says",
+    Fate.STILLBORN: "Stillborn",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -90,11 +95,12 @@ def _section(report: dict[str, Any]) -> Iterator[str]:
     yield ", ".join(f"{name} {counts['caught']} of {counts['tried']}" for name, counts in operators) + "."
     if report["patch"]:
         yield f"The author's patch is {report['patch']['fate']}: {report['patch']['why']}"
-    for fate in _LISTED:
+    for fate, heading in _LISTED.items():
         found = [each for each in report["survivors"] if each["fate"] == fate]
         if found:
-            yield from ("", f"{fate.capitalize()}:", "")
-            yield from (f"- `{_code(each['what'])}`: {each['why']}" for each in found)
+            yield from ("", f"{heading}:", "")
+            for each in found:
+                yield f"- `{_code(each['what'])}`" + ("" if fate is Fate.SURVIVED else f": {each['why']}")
     if report["beside"]:
         yield from ("", "In the same files as the control, and no part of it, so not damaged:", "")
         yield from (f"- {number} damages: {why}" for why, number in report["beside"].items())

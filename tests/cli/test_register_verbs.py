@@ -146,3 +146,33 @@ def test_brackets_in_what_people_wrote_are_theirs(platform: Any, type_: Type) ->
     platform.answers["POST", closing] = (200, INCIDENT | {"title": "[eu] down [/eu] [bold]"})
     typed = type_("incident", "close", INCIDENT["id"], "--outcome", "Quota raised.")
     assert (typed.code, "[eu] down [/eu] [bold]" in typed.out) == (0, True)
+
+
+def test_a_folder_of_ones_own_that_names_what_is_not_there_is_refused(type_: Type, tmp_path: Path) -> None:
+    row = "{id: X001.1, title: a, kind: control, claim: planned, text: a, lacks: [drill], control: 'prodsprints.no:x'}"
+    risk = f"""\
+id: X001
+title: Flood
+category: technical
+level: high
+probability: 4
+description: Water.
+impact: Wet.
+owner: Ann
+review: weekly
+mitigations: [{row}]
+"""
+    (tmp_path / "risks" / "flood").mkdir(parents=True)
+    (tmp_path / "risks" / "flood" / "risk.yaml").write_text(risk)
+    for words in (("register",), ("register", "show", "X001")):
+        typed = type_(*words, "--risks", str(tmp_path / "risks"))
+        assert typed.code == ExitCode.USAGE
+        assert "risks/flood/risk.yaml:10: the control prodsprints.no:x of X001.1 cannot be imported" in typed.err
+
+
+def test_a_number_past_all_numbers_is_refused_in_our_words(type_: Type, tmp_path: Path) -> None:
+    (tmp_path / "risks" / "flood").mkdir(parents=True)
+    (tmp_path / "risks" / "flood" / "risk.yaml").write_text(f"id: X001\nprobability: {'9' * 400}\n")
+    typed = type_("register", "--risks", str(tmp_path / "risks"))
+    assert typed.code == ExitCode.USAGE
+    assert "it should be much smaller." in typed.err

@@ -41,6 +41,12 @@ def refusal(risks: Path) -> str:
     return caught.value.what
 
 
+def test_a_users_folder_can_be_checked_without_ours(tmp_path: Path) -> None:
+    with pytest.raises(RegisterError) as caught:
+        wiring.check_in(folder(tmp_path, control="prodsprints.nowhere:Thing", lacks=["drill"]))
+    assert "prodsprints.nowhere:Thing of ACME7.1 cannot be imported" in caught.value.what
+
+
 def test_every_control_and_drill_that_our_rows_name_can_be_imported() -> None:
     wiring.check()
 

@@ -30,19 +30,17 @@ def whole(platform: Platform, *, environment: str | None, risks: Path | None) ->
     """The tenant's register as it stands in `environment`; with a folder of one's own `risks`, what that claims."""
     from prodsprints.kernel import clock
     from prodsprints.register import export
-    from prodsprints.register.load import load
 
     live = None if risks else _asked(platform, "/register", environment)
-    return live or Shown(export.as_json(load(risks), today=clock.now().date()), live=False)
+    return live or Shown(export.as_json(_loaded(risks), today=clock.now().date()), live=False)
 
 
 def one(platform: Platform, risk_id: str, *, environment: str | None, risks: Path | None) -> Shown:
     """One risk of it. Raises UnknownRiskError, or the platform's ApiError."""
     from prodsprints.register import export
-    from prodsprints.register.load import load
 
     live = None if risks else _asked(platform, f"/register/risks/{risk_id}", environment)
-    return live or Shown(export.risk_as_json(load(risks).risk(risk_id)), live=False)
+    return live or Shown(export.risk_as_json(_loaded(risks).risk(risk_id)), live=False)
 
 
 def as_today(answer: Json) -> Register:
@@ -70,6 +68,17 @@ def as_today(answer: Json) -> Register:
         for one in answer["risks"]
     )
     return Register(document, risks)
+
+
+def _loaded(risks: Path | None) -> Register:
+    from prodsprints.register.load import load
+
+    register = load(risks)
+    if risks is not None:
+        from prodsprints.register import wiring
+
+        wiring.check_in(risks)  # what it claims may be any; what it names has to be there
+    return register
 
 
 def _asked(platform: Platform, path: str, environment: str | None) -> Shown | None:

@@ -96,8 +96,13 @@ def _package(name: str, package: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _sha256(path: Path) -> str:
-    stat = path.stat()
-    return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
+    try:
+        stat = path.stat()
+        return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:  # taken away while we run
+        raise ExperimentError(
+            f"{path} cannot be read: {error.strerror}.", next_step="Put it back, or correct the experiment's sources."
+        ) from None
 
 
 @cache

@@ -18,6 +18,7 @@ _WISHES = {  # where pydantic speaks of types, and a person wrote YAML
     "string_type": "be text: put it in quotes",
     "bool_type": "be true or false",
     "int_type": "be a whole number",
+    "int_parsing_size": "be much smaller",
     "float_type": "be a number",
     "tuple_type": "be a list",
     "dict_type": "be keys with values",

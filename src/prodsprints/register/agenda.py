@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from prodsprints.incidents import Incident
-from prodsprints.register.model import Cadence
+from prodsprints.register.model import Cadence, Risk
 from prodsprints.register.rating import Level
 from prodsprints.register.status import Status
 
@@ -69,12 +69,12 @@ def agenda(
     indicators: Iterable[Reading] = (),
 ) -> Agenda:
     """The agenda of a review of `kind` at the moment of `assessment`: a weekly one looks at the severe risks only."""
-    ids = [risk.id for risk in assessment.register.risks if kind is not Cadence.WEEKLY or _is_severe(risk.level)]
+    risks = [risk for risk in assessment.register.risks if kind is not Cadence.WEEKLY or _is_severe(risk.level)]
     ahead = assessment.now + _LOOKS_AHEAD[kind]
     points = [
-        *_incidents(incidents, set(ids), assessment.now - _LOOKS_AHEAD[kind]),
-        *_rows(assessment, ids, ahead),
-        *_acceptances(assessment, ids, ahead),
+        *_incidents(incidents, {risk.id for risk in risks}, assessment.now - _LOOKS_AHEAD[kind]),
+        *_rows(assessment, risks, ahead),
+        *_acceptances(assessment, risks, ahead),
         *(
             Point(Why.REPORT, str(one.id), f"{one.title}: {one.stage}, {one.waits(assessment.now)}")
             for one in reports
@@ -102,9 +102,9 @@ def _incidents(incidents: Iterable[Incident], ids: set[str], since: datetime) ->
             )
 
 
-def _rows(assessment: Assessment, ids: Sequence[str], ahead: datetime) -> Iterator[Point]:
-    for risk in assessment.register.risks:
-        for row in risk.mitigations if risk.id in ids else ():
+def _rows(assessment: Assessment, risks: Sequence[Risk], ahead: datetime) -> Iterator[Point]:
+    for risk in risks:
+        for row in risk.mitigations:
             status = assessment.rows[row.id]
             if status.status in _ALARMING or status.attestation_expired:
                 yield Point(Why.STATUS, row.id, f"{row.title}: {status.status}. {status.reason}")
@@ -112,15 +112,15 @@ def _rows(assessment: Assessment, ids: Sequence[str], ahead: datetime) -> Iterat
                 yield Point(Why.EXPIRING, row.id, f"{row.title}: {status.status} until {status.until:%Y-%m-%d}")
 
 
-def _acceptances(assessment: Assessment, ids: Sequence[str], ahead: datetime) -> Iterator[Point]:
-    for id in ids:
-        accepted = assessment.risks[id].acceptance
+def _acceptances(assessment: Assessment, risks: Sequence[Risk], ahead: datetime) -> Iterator[Point]:
+    for risk in risks:
+        accepted = assessment.risks[risk.id].acceptance
         if accepted is None:
             continue
         expires = datetime.fromtimestamp(accepted.word.expires_at, UTC)
         if accepted.reopened is not None:
-            yield Point(Why.ACCEPTANCE, id, "accepted, and reopened by a drill that failed")
+            yield Point(Why.ACCEPTANCE, risk.id, "accepted, and reopened by a drill that failed")
         elif expires <= assessment.now:
-            yield Point(Why.ACCEPTANCE, id, f"its acceptance expired on {expires:%Y-%m-%d}")
+            yield Point(Why.ACCEPTANCE, risk.id, f"its acceptance expired on {expires:%Y-%m-%d}")
         elif expires <= ahead:
-            yield Point(Why.ACCEPTANCE, id, f"its acceptance expires on {expires:%Y-%m-%d}")
+            yield Point(Why.ACCEPTANCE, risk.id, f"its acceptance expires on {expires:%Y-%m-%d}")

@@ -62,8 +62,12 @@ def parse(source: documents.Document) -> Risk:
 def sources(own: Path | None = None) -> Iterator[documents.Document]:
     """Every `risk.yaml` that `load` reads, parsed as YAML and no further."""
     yield from _folder(_OURS, "controls")
-    if own is None:
-        return
+    if own is not None:
+        yield from sources_in(own)
+
+
+def sources_in(own: Path) -> Iterator[documents.Document]:
+    """Every `risk.yaml` of a user's folder."""
     count = 0
     for source in _folder(own, own.name):
         count += 1

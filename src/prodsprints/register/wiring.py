@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prodsprints.drills.catalog import Catalog, load
@@ -11,7 +11,7 @@ from prodsprints.kernel import documents
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.register.assessment import Digests
 from prodsprints.register.errors import RegisterError
-from prodsprints.register.load import parse, sources
+from prodsprints.register.load import parse, sources, sources_in
 from prodsprints.register.model import Mitigation
 from prodsprints.register.register import Register
 
@@ -28,7 +28,16 @@ def digests(register: Register, catalog: Catalog) -> Digests:
 
 def check(own: Path | None = None) -> None:
     """Import every control and drill that a `risk.yaml` names. Raises RegisterError with the line of each failure."""
-    problems = [problem for source in sources(own) for problem in _problems(source)]
+    _refuse(problem for source in sources(own) for problem in _problems(source))
+
+
+def check_in(own: Path) -> None:
+    """The same for the files of a user's folder alone: ours may need extras that are not installed."""
+    _refuse(problem for source in sources_in(own) for problem in _problems(source))
+
+
+def _refuse(found: Iterable[str]) -> None:
+    problems = list(found)
     if problems:
         raise RegisterError(
             "\n".join(problems), next_step="Correct the names, or the code; nothing that fails here can be proven."

@@ -89,8 +89,8 @@ def new(folder: Path, row: str, out: Output) -> None:
 def mutate(rows: tuple[str, ...], most: int, seed: int, at_once: int, out: Output) -> int:
     """Damage copies of the controls of ROW (all rows, if none is named), and see whether their drills notice.
 
-    Works without a platform, on a PostgreSQL of its own. Exit code 1 if fewer than 90 % of the damages were noticed that
-    change what the control does, or the author's own patch was not.
+    Works without a platform, on a PostgreSQL of its own. Exit code 1 if fewer than 90 % of those were noticed that
+    change what a control does, or an author's own patch was not.
 
     \b
     Example: prodsprints drill mutate R001.1 --most 20

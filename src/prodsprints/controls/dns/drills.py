@@ -94,8 +94,8 @@ def _asked(stage: Stage, subject: Names, name: str = _NAME, **more: float) -> tu
 def _resolves(stage: Stage, _: Fleet, subject: Names) -> Observation:
     answer, _seconds, trouble = _asked(stage, subject)
     if answer is None or answer.addresses != (_ADDRESS,):
-        return broke(trouble or f"{answer}")
-    return held(str(answer))
+        return broke(trouble or _said(answer))
+    return (held if _ADDRESS in _said(answer) else broke)(_said(answer))
 
 
 def _knows_what_is_not(stage: Stage, _: Fleet, subject: Names) -> Observation:
@@ -115,9 +115,9 @@ def _serves_stale(stage: Stage, _: Fleet, subject: Names) -> Observation:
     if answer is None:
         return broke(trouble)
     if answer.addresses != (_ADDRESS,):
-        return broke(f"It answers something else: {answer}")
+        return broke(f"It answers something else: {_said(answer)}")
     if not answer.stale:
-        return broke(f"It is passed off as fresh: {answer}")
+        return broke(f"It is passed off as fresh: {_said(answer)}")
     if seconds > _PATIENCE_SECONDS:
         return broke(f"Whoever asked had to wait for {seconds:.1f} s.")
     return held(f"Still {', '.join(answer.addresses)}, after {seconds:.1f} s, marked as stale.")
@@ -128,7 +128,7 @@ def _marks_it(stage: Stage, _: Fleet, subject: Names) -> Observation:
     if answer is None:
         return broke(trouble)
     old_enough = answer.age_seconds >= _BOUNDS.ceiling_seconds
-    return (held if answer.stale and old_enough and "ago" in str(answer) else broke)(str(answer))
+    return (held if answer.stale and old_enough and "ago" in _said(answer) else broke)(_said(answer))
 
 
 def _does_not_wait_again(stage: Stage, _: Fleet, subject: Names) -> Observation:
@@ -233,10 +233,17 @@ def _needs_no_dns(stage: Stage, fleet: Fleet, _subject: Names) -> Observation:
             answer = resolver.resolve(name, within_seconds=0.2)
         except ProdSprintsError:
             continue
-        found[name] = (*answer.addresses, answer.origin)
-    own = (_OWN, Origin.LOCAL)
-    expected = {_OWN: own, "localhost": (_ADDRESS, Origin.LOCAL), f"own.{_ZONE}": own, f"ALIAS.{_ZONE}.": own}
+        found[name] = (*answer.addresses, answer.origin, answer.age_seconds)
+    own = (_OWN, Origin.LOCAL, 0.0)
+    expected = {_OWN: own, "localhost": (_ADDRESS, Origin.LOCAL, 0.0), f"own.{_ZONE}": own, f"ALIAS.{_ZONE}.": own}
     return (held if found == expected else broke)(f"Known without DNS: {', '.join(found)}.")
+
+
+def _said(answer: Answer | None) -> str:
+    try:
+        return str(answer)
+    except TypeError:  # as Python raises it where a damaged control has no words
+        return ""
 
 
 def _pause(stage: Stage, seconds: float) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from prodsprints.kernel import clock
 from prodsprints.store.database import Connection
 
 Operation = tuple[str, str, str]
@@ -19,12 +20,16 @@ class BareLog:
         self._connection = connection
         connection.execute(
             "create table audit_log (id bigint generated always as identity primary key,"
-            " at timestamptz not null default now(), actor text not null, action text not null, subject text not null)"
+            " at timestamptz not null, actor text not null, action text not null, subject text not null)"
         )
 
-    def record(self, operation: Operation) -> None:
-        """Note that it is done."""
-        self._connection.execute("insert into audit_log (actor, action, subject) values (%s, %s, %s)", operation)
+    def record(self, operations: Sequence[Operation]) -> None:
+        """Note that they are done."""
+        for operation in operations:
+            self._connection.execute(
+                "insert into audit_log (at, actor, action, subject) values (%s, %s, %s, %s)",
+                [clock.iso(clock.now()), *operation],
+            )
 
     def read(self) -> list[Operation] | None:
         """What stands in the log, in order."""
@@ -48,8 +53,7 @@ def tampered(connection: Connection, kind: str, random: Random) -> Iterator[str]
         yield _change(connection, kind, kept, random)
     finally:
         connection.execute("delete from audit_log")
-        for row in kept:
-            _insert(connection, row)
+        _insert(connection, *kept)
 
 
 def rows(connection: Connection) -> list[dict[str, Any]]:
@@ -78,9 +82,9 @@ def _change(connection: Connection, kind: str, kept: list[dict[str, Any]], rando
     return f"gave the log another end from row {one['id']} on"
 
 
-def _insert(connection: Connection, row: dict[str, Any]) -> None:
-    connection.execute(
+def _insert(connection: Connection, *them: dict[str, Any]) -> None:
+    connection.cursor().executemany(
         "insert into audit_log (id, at, actor, action, subject) overriding system value"
         " values (%(id)s, %(at)s, %(actor)s, %(action)s, %(subject)s)",
-        row,
+        them,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
+from prodsprints.controls.privileges import auditor, refusals
 from prodsprints.controls.privileges.audit_log import AuditLog
 from prodsprints.controls.privileges.bare_log import BareLog, Operation
 from prodsprints.controls.privileges.owner import KINDS, Change, Owner, owner
@@ -28,15 +29,18 @@ from prodsprints.store.database import Database
 
 _SEEDS = 3
 _CUT_OFF = "truncate"
-_OPERATIONS = tuple((f"person-{n % 3}", ("grant", "revoke", "approve")[n % 3], f"role/{n}") for n in range(12))
-_ONE_MORE = ("person-0", "approve", "role/after")
+_BATCH = 45  # so many statements at a time get their places
+_OPERATIONS = tuple(  # more than 256: a tree stores hashes of such subtrees
+    (f"person-{n % 3}", ("grant", "revoke", "approve")[n % 3], f"rôle/{n}") for n in range(270)
+)
+_ONE_MORE = ("person-0", "approve", "rôle/after")
 
 
 class Subject(Protocol):
     """An audit log."""
 
-    def record(self, operation: Operation) -> None:
-        """Note that it is done."""
+    def record(self, operations: Sequence[Operation]) -> None:
+        """Note that they are done."""
 
     def read(self) -> list[Operation] | None:
         """What stands in the log, in order; None where it refuses to be read."""
@@ -99,55 +103,43 @@ class InTheLedger:
     """The audit log as the platform wires it, with a witness that the owner of the database cannot reach."""
 
     def __init__(self, db: Database, tenant_id: UUID, settings: Settings) -> None:
-        self._db = db
-        self._settings = settings
-        self._keyring, self._witness = Keyring.open(settings.home), Witness.open(settings)
-        ledger = Ledger(db, tenant_id, self._keyring)
-        self._log = AuditLog(db, ledger, keyring=self._keyring, witness=self._witness)
-        self._sequencer = Sequencer(db, self._keyring, self._witness)
+        self.db = db
+        self.settings = settings
+        self.keyring, self.witness = Keyring.open(settings.home), Witness.open(settings)
+        self.ledger = Ledger(db, tenant_id, self.keyring)
+        self.log = AuditLog(db, self.ledger, keyring=self.keyring, witness=self.witness)
+        self.sequencer = Sequencer(db, self.keyring, self.witness)
 
-    def record(self, operation: Operation) -> None:
-        self._log.record(*operation)
-        self._sequencer.sequence()
+    def record(self, operations: Sequence[Operation]) -> None:
+        for first in range(0, len(operations), _BATCH):
+            receipts = [self.log.record(*operation) for operation in operations[first : first + _BATCH]]
+            self.sequencer.sequence()
+            self.ledger.wait(receipts[-1])
 
     def read(self) -> list[Operation] | None:
         try:
-            return [(one.person, one.action, one.subject) for one in self._log.operations()]
+            return [(one.person, one.action, one.subject) for one in self.log.operations()]
         except LedgerTamperedError:
             return None
 
     def wrong(self) -> str:
-        report = self._log.verify()
+        report = self.log.verify()
         return "" if report.holds else str(report)
 
     def refuses_to_go_on(self) -> bool:
-        self._log.record(*_ONE_MORE)
-        try:
-            Sequencer(self._db, Keyring.open(self._settings.home), Witness.open(self._settings)).sequence()
-        except LedgerTamperedError:
-            return True
-        return False
+        self.log.record(*_ONE_MORE)
+        again = Sequencer(self.db, Keyring.open(self.settings.home), Witness.open(self.settings))
+        return _raises(again.sequence, LedgerTamperedError)
 
 
 def _with_operations(subject: Subject) -> Subject:
-    for operation in _OPERATIONS:
-        subject.record(operation)
+    subject.record(_OPERATIONS)
     return subject
 
 
 @contextmanager
-def _the_owner_changes_it(stage: Stage, ground: Ground) -> Iterator[None]:
-    [(log, subject)] = ground.aim
-    for seed in range(_SEEDS):
-        for kind in KINDS:
-            with ground.owner.changes(log, kind, f"{kind} {seed}") as change:
-                began = stage.remaining_seconds
-                wrong = subject.wrong()
-                stage.sample(bool(wrong), began - stage.remaining_seconds, kind)
-                read = subject.read()
-                # Only where a log was cut off: whoever goes on with a changed one would witness the change.
-                stopped = kind == _CUT_OFF and subject.refuses_to_go_on()
-            ground.attempts.append(Attempt(kind, change, wrong, read, stopped))
+def _the_owner_is_there(_: Stage, _ground: Ground) -> Iterator[None]:
+    """What the owner does, the probes watch; the owner puts it back each time."""
     yield
 
 
@@ -170,7 +162,16 @@ def _rows_changed(_: Stage, ground: Ground, _subject: Subject) -> Observation:
     return held(f"The rows were other ones in each of {len(ground.attempts)} attempts.")
 
 
-def _is_detected(_: Stage, ground: Ground, _subject: Subject) -> Observation:
+def _is_detected(stage: Stage, ground: Ground, _subject: Subject) -> Observation:
+    [(log, subject)] = ground.aim
+    for kind in KINDS * _SEEDS:
+        with ground.owner.changes(log, kind, f"{kind} {len(ground.attempts)}") as change:
+            began = stage.remaining_seconds
+            wrong = subject.wrong()
+            stage.sample(bool(wrong), began - stage.remaining_seconds, kind)
+            # Only where a log was cut off: whoever goes on with a changed one would witness the change.
+            stopped = kind == _CUT_OFF and subject.refuses_to_go_on()
+            ground.attempts.append(Attempt(kind, change, wrong, subject.read(), stopped))
     unseen = [attempt.change.done for attempt in ground.attempts if not attempt.wrong]
     if unseen:
         return broke(f"{len(unseen)} of {len(ground.attempts)} changes went unnoticed, such as: {unseen[0]}.")
@@ -192,10 +193,37 @@ def _is_not_continued(_: Stage, ground: Ground, _subject: Subject) -> Observatio
 
 
 def _goes_on(_: Stage, _ground: Ground, subject: Subject) -> Observation:
-    subject.record(_ONE_MORE)
+    subject.record([_ONE_MORE])
     if subject.read() != [*_OPERATIONS, _ONE_MORE] or subject.wrong():
-        return broke(f"Put back as it was, the log reads {subject.read()} and says: {subject.wrong() or 'nothing'}.")
+        return broke(f"Put back as it was, the log says: {subject.wrong() or 'nothing'}.")
     return held("Put back as it was, the log is whole again and goes on.")
+
+
+def _an_auditor_agrees(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    assert isinstance(subject, InTheLedger)  # noqa: S101 - looked at in the treatment arm only
+    with subject.db.tenant(subject.ledger.tenant_id) as connection:
+        found = auditor.complaint(connection, subject.ledger.tenant_id)
+    return broke(f"An auditor complains: {found}.") if found else held("Signatures, order and roots are as published.")
+
+
+def _what_is_none_is_refused(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    assert isinstance(subject, InTheLedger)  # noqa: S101 - looked at in the treatment arm only
+    taken = refusals.taken(subject.ledger, subject.keyring)
+    return broke(f"Taken for evidence: {', '.join(taken)}.") if taken else held("Whatever is no evidence is refused.")
+
+
+def _proofs_hold(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    assert isinstance(subject, InTheLedger)  # noqa: S101 - looked at in the treatment arm only
+    wrong = refusals.wrong_proofs(subject.ledger)
+    return broke(f"Not proven: {wrong}.") if wrong else held("Each leads to the signed root.")
+
+
+def _raises(act: Callable[[], object], error: type[Exception]) -> bool:
+    try:
+        act()
+    except error:
+        return True
+    return False
 
 
 tampered_log = Experiment(
@@ -206,10 +234,20 @@ tampered_log = Experiment(
     fault="the owner of the database changes the log's rows, and makes fit what it can without a key",
     sources=(
         "prodsprints.controls.privileges.audit_log",
-        "prodsprints.ledger",
+        *(
+            f"prodsprints.ledger.{name}"
+            for name in (
+                *("statement", "envelope", "keys", "checkpoint", "merkle", "tree"),
+                *("log", "reading", "examination", "verification", "sequencer", "witness"),
+            )
+        ),
+    ),
+    uses=(
+        "prodsprints.controls.privileges.auditor",
+        "prodsprints.controls.privileges.refusals",
+        *(f"prodsprints.ledger.{name}" for name in ("errors", "keyring", "staging", "people", "git")),
         "prodsprints.store.migrations.versions.r0002_ledger:0002_ledger.sql",
         "prodsprints.store.database",
-        "prodsprints.kernel.clock",
         "prodsprints.kernel.errors",
         "prodsprints.kernel.files",
     ),
@@ -221,7 +259,7 @@ tampered_log = Experiment(
         Probe("what is recorded is read back", _is_read_back),
         Probe("an untouched log is whole", _is_whole),
     ),
-    inject=_the_owner_changes_it,
+    inject=_the_owner_is_there,
     seen=Probe("the rows were changed each time", _rows_changed),
     probes=(
         Probe("the change is detected", _is_detected),
@@ -229,6 +267,11 @@ tampered_log = Experiment(
         Probe("a log that was cut off is not continued", _is_not_continued),
     ),
     named="the change is detected",
-    after=(Probe("the log goes on when it is put back", _goes_on),),
+    after=(
+        Probe("the log goes on when it is put back", _goes_on),
+        Probe("an auditor with other tools finds nothing", _an_auditor_agrees),
+        Probe("each entry and each older log is proven", _proofs_hold),
+        Probe("what is no evidence is refused", _what_is_none_is_refused),
+    ),
     scale=f"a log of {len(_OPERATIONS)} operations, changed {_SEEDS} times in each way",
 )

@@ -274,22 +274,24 @@ def _made_to_fit(connection: Connection, tenant_id: UUID, random: Random, done: 
     if random.random() < 0.33:
         return done
     frontier = merkle.Frontier()
-    connection.execute("delete from ledger_nodes where tenant_id = %s", [tenant_id])
-    edges: dict[int, bytes] = {}
+    leaves: list[tuple[bytes, int]] = []
+    nodes: list[merkle.Node] = []
+    edges: list[tuple[bytes, int]] = []
     for entry in _entries(connection, tenant_id):
         leaf = merkle.leaf_hash(leaf_data(entry["at"], hashlib.sha256(entry["envelope"]).digest()))
-        connection.execute(
-            "update ledger_entries set leaf = %s where tenant_id = %s and index = %s", [leaf, tenant_id, entry["index"]]
-        )
-        for node in filter(is_stored, frontier.append(leaf)):
-            connection.execute(
-                "insert into ledger_nodes values (%s, %s, %s, %s)", [tenant_id, node.level, node.number, node.hash]
-            )
-        edges[frontier.size] = b"".join(frontier.hashes)
-    for size, edge in edges.items():
-        connection.execute(
-            "update ledger_checkpoints set frontier = %s where tenant_id = %s and size = %s", [edge, tenant_id, size]
-        )
+        leaves.append((leaf, entry["index"]))
+        nodes += filter(is_stored, frontier.append(leaf))
+        edges.append((b"".join(frontier.hashes), frontier.size))
+    cursor = connection.cursor()
+    cursor.execute("delete from ledger_nodes where tenant_id = %s", [tenant_id])
+    cursor.executemany(
+        "insert into ledger_nodes values (%s, %s, %s, %s)",
+        [(tenant_id, node.level, node.number, node.hash) for node in nodes],
+    )
+    set_leaf: LiteralString = "update ledger_entries set leaf = %s where tenant_id = %s and index = %s"
+    set_edge: LiteralString = "update ledger_checkpoints set frontier = %s where tenant_id = %s and size = %s"
+    for statement, values in ((set_leaf, leaves), (set_edge, edges)):
+        cursor.executemany(statement, [(value, tenant_id, place) for value, place in values])
     return f"{done}, and made the hashes fit"
 
 
