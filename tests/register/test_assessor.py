@@ -311,6 +311,18 @@ def test_what_somebody_wrote_into_the_homes_witness_takes_nothing_from_the_one_o
     assert (found.log.state, found.counts.proven) == (LogState.TAMPERED, 0)
 
 
+def test_a_log_that_the_outside_witness_knows_nothing_of_has_none(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    subprocess.run(["git", "init", "-q", str(outside)], check=True)
+    witnessed = House(house.db, house.tenant, replace(house.settings, witness=outside), house.register)
+    witnessed.say(witnessed.drilled())
+    assert witnessed.assessor().assess(house.tenant, "demo").log.state is LogState.VERIFIED
+    subprocess.run(["git", "-C", str(outside), "update-ref", "-d", "HEAD"], check=True)
+    found = witnessed.assessor().assess(house.tenant, "demo").log
+    assert found.state is LogState.UNWITNESSED
+    assert "outside witness has no checkpoint" in found.reason
+
+
 def test_a_snapshot_of_a_key_that_was_rotated_is_left(house: House) -> None:
     house.say(house.drilled("failed"))
     keep(house, Standing(str(house.tenant), size=2))
