@@ -44,6 +44,7 @@ lock: $(VENV)/dev.stamp ## Resolve the newest versions anew, with the hash of ev
 docs: $(VENV)/dev.stamp ## Write the references of the command line and of the API from what they are
 	@$(BIN)/python scripts/cli_reference.py
 	@$(BIN)/python scripts/api_reference.py
+	@$(BIN)/python scripts/risk_yaml_reference.py
 
 $(VENV)/pyvenv.cfg: scripts/preflight.py
 	@$(PYTHON) scripts/preflight.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from example_drills import Asking, Echo, resets
@@ -12,7 +13,7 @@ from prodsprints.drills.stage import Stage
 
 def _tell(stage: Stage, echo: Echo, ask: Asking) -> Observation:
     admin = stage.admin.parts()["password"] if stage.admin else ""
-    print("told", admin, stage.settings.database_url)
+    sys.stdout.write(f"told {admin} {stage.settings.database_url}\n")
     stage.sample(True, 0.001, admin)
     return broke(f"it was told {admin} and {stage.settings.database_url}")
 

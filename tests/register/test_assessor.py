@@ -28,6 +28,7 @@ from prodsprints.register.register import Register
 from prodsprints.register.signed import digest
 from prodsprints.register.standing import Standing, fold
 from prodsprints.register.status import Status
+from prodsprints.register.verifications import Verifier
 from prodsprints.store.database import Database, one
 from prodsprints.store.embedded import EmbeddedPostgres
 from register.support_log import acceptance, attestation, drill, incident, person, sha
@@ -133,6 +134,21 @@ def test_a_start_with_a_snapshot_reads_only_what_was_said_since(house: House, ad
     assessor = house.assessor()
     assert assessor.standing(house.tenant) == whole
     assert assessor.verify(house.tenant).findings, "looking at the whole of it finds what is missing"
+
+
+def test_each_log_is_looked_at_whole_once_a_day_and_what_is_found_counts(house: House, admin: str) -> None:
+    house.say(house.drilled(), house.drilled("failed", variant="hang"))
+    verifier = Verifier(house.db, house.keyring, house.witness)
+    assert house.tenant in verifier.verify_due()
+    assert house.tenant not in verifier.verify_due()
+    house.tamper(
+        admin,
+        "delete from ledger_statements where tenant_id = %(tenant)s and id = (select min(id) from"
+        " ledger_statements where tenant_id = %(tenant)s)",
+    )
+    house.tamper(admin, "delete from log_verifications where tenant_id = %(tenant)s")
+    assert house.tenant in verifier.verify_due()
+    assert house.assessor().assess(house.tenant, "demo").log.state is LogState.TAMPERED
 
 
 def test_a_long_log_is_kept_as_a_snapshot_by_itself(house: House) -> None:

@@ -176,3 +176,10 @@ def test_the_reference_of_the_api_is_what_the_api_is() -> None:
     script = Path(__file__).parents[2] / "scripts" / "api_reference.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_risks_of_one_cell_of_the_map_are_listed_alone(client: httpx.Client) -> None:
+    page = client.get("/risks?level=critical&probability=3")
+    assert 'href="/risks/R002?environment=demo"' in page.text
+    assert 'href="/risks/R001?environment=demo"' not in page.text
+    assert "Critical, possible today" in page.text

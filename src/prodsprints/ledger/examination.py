@@ -45,8 +45,7 @@ class Report:
 
     def __str__(self) -> str:
         if self.findings:
-            more = len(self.findings) - 1
-            return self.findings[0].sentence + (f" And {more} more findings." if more else "")
+            return self.findings[0].sentence
         revoked = f"; {self.revoked} of them said by revoked keys" if self.revoked else ""
         return f"All {self.size} entries are whole, in order, and as they were signed{revoked}."
 

@@ -126,13 +126,12 @@ class Sequencer:
 
     def _catch_up(self) -> None:
         """Bring the witness what a killed sequencer did not, and find out at once if a log was taken back."""
-        with self._db.sequencer() as connection:
-            tenants = [row["tenant_id"] for row in connection.execute(_ALL_LOGS).fetchall()]
-        for tenant_id in tenants:
+        for tenant_id in logs(self._db):
             try:
                 if self._keyring.has(tenant_id):
                     with self._db.sequencer() as connection:
-                        self._logs[tenant_id] = self._known(connection, tenant_id)
+                        if _alone(connection):
+                            self._logs[tenant_id] = self._known(connection, tenant_id)
             except DatabaseUnavailableError:
                 raise
             except ProdSprintsError as error:
@@ -141,7 +140,7 @@ class Sequencer:
     def _batch(self, tenant_id: UUID) -> int | None:
         """Move up to a batch of one log's statements from the queue into the log. None without the lock."""
         with self._db.sequencer() as connection:
-            if not one(connection.execute("select pg_try_advisory_xact_lock(%s) as held", [LOCK]).fetchone())["held"]:
+            if not _alone(connection):
                 return None
             log = self._known(connection, tenant_id)
             signer = self._keyring.signer(tenant_id)
@@ -169,7 +168,10 @@ class Sequencer:
         return int(taken["count"])
 
     def _known(self, connection: Connection, tenant_id: UUID) -> _Log:
-        """The log as far as it is signed. Read again, and proven, only when it is not as this sequencer left it."""
+        """The log as far as it is signed; to be called alone.
+
+        It is read again, and proven, only when it is not as this sequencer left it.
+        """
         row = connection.execute(
             "select note, frontier from ledger_checkpoints where tenant_id = %s order by size desc limit 1", [tenant_id]
         ).fetchone()
@@ -228,7 +230,14 @@ from (select %s::uuid as tenant, %s::bigint as before, %s::timestamptz as at, %s
      unnest(%s::bigint[]) with ordinality as one (id, place)
 """
 
+
 # The logs that there are, by one look into the index for each of them.
+def logs(db: Database) -> list[UUID]:
+    """The tenants whose logs have entries."""
+    with db.sequencer() as connection:
+        return [row["tenant_id"] for row in connection.execute(_ALL_LOGS).fetchall()]
+
+
 _ALL_LOGS = """
 with recursive logs as (
   (select tenant_id from ledger_checkpoints order by tenant_id limit 1)
@@ -238,6 +247,12 @@ with recursive logs as (
 )
 select tenant_id from logs where tenant_id is not null
 """
+
+
+def _alone(connection: Connection) -> bool:
+    """Whether this transaction is the one in the fleet that writes now; it is until it ends."""
+    row = connection.execute("select pg_try_advisory_xact_lock(%s) as held", [LOCK]).fetchone()
+    return bool(one(row)["held"])
 
 
 def _what_to_take(keys: Keys) -> dict[str, Any]:

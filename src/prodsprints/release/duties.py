@@ -1,4 +1,4 @@
-"""What a worker does besides releases: it gives the ledger's statements their places, and it runs drills."""
+"""What a worker does besides releases: it sequences the ledger, looks through it once a day, and runs drills."""
 
 from __future__ import annotations
 
@@ -13,29 +13,34 @@ from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.witness import Witness
 from prodsprints.register import wiring
 from prodsprints.register.load import load
+from prodsprints.register.verifications import Verifier
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database
 
 
 class Duties:
-    """The sequencer and the drills of one worker, who beats for them under the same id."""
+    """The sequencer, the verifier and the drills of one worker, who beats for them under the same id."""
 
     def __init__(self, db: Database, settings: Settings, worker: str) -> None:
         self._db = db
         self._catalog = wiring.catalog(load())
         keyring = Keyring.open(settings.home)
         admin = Address.parse(settings.admin_database_url) if settings.admin_database_url else None
-        self._sequencer = Sequencer(db, keyring, Witness.open(settings))
+        witness = Witness.open(settings)
+        self._sequencer = Sequencer(db, keyring, witness)
+        self._verifier = Verifier(db, keyring, witness)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
 
     def start(self) -> None:
         """Begin; returns at once."""
         self._sequencer.start()
+        self._verifier.start()
         self._runner.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
         self._runner.stop()
+        self._verifier.stop()
         self._sequencer.stop()
 
     def _slots(self) -> Sequence[Slot]:

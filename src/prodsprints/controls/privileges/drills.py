@@ -124,7 +124,7 @@ class InTheLedger:
 
     def wrong(self) -> str:
         report = self.log.verify()
-        return "" if report.holds else str(report)
+        return "" if report.holds and "whole" in str(report) else str(report)
 
     def refuses_to_go_on(self) -> bool:
         self.log.record(*_ONE_MORE)
@@ -172,7 +172,7 @@ def _is_detected(stage: Stage, ground: Ground, _subject: Subject) -> Observation
             # Only where a log was cut off: whoever goes on with a changed one would witness the change.
             stopped = kind == _CUT_OFF and subject.refuses_to_go_on()
             ground.attempts.append(Attempt(kind, change, wrong, subject.read(), stopped))
-    unseen = [attempt.change.done for attempt in ground.attempts if not attempt.wrong]
+    unseen = [one.change.done for one in ground.attempts if not one.wrong or "whole" in one.wrong]
     if unseen:
         return broke(f"{len(unseen)} of {len(ground.attempts)} changes went unnoticed, such as: {unseen[0]}.")
     return held(f"All of {len(ground.attempts)} changes were noticed, such as: {ground.attempts[0].wrong}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -32,11 +33,22 @@ _LATEST = 10
 
 @router.get("/risks")
 def risks(
-    here: Here, caller: Reading, where: Where = HERE, start: Annotated[int, Query(alias="from", ge=0, le=10**6)] = 0
+    here: Here,
+    caller: Reading,
+    where: Where = HERE,
+    level: Level | None = None,
+    probability: Probability | None = None,
+    start: Annotated[int, Query(alias="from", ge=0, le=10**6)] = 0,
 ) -> Response:
-    """Every risk by level, worst first; a long register in pages."""
+    """Every risk by level, worst first, or those of one cell of the map; a long register in pages."""
     shown = registers.of(here, caller.tenant_id, where)
-    ordered = [risk for level in Level for risk in shown.register.risks if risk.level is level]
+    standings = shown.assessment.risks
+    ordered = [
+        risk
+        for row in ([level] if level else Level)
+        for risk in shown.register.risks
+        if risk.level is row and probability in {None, standings[risk.id].residual.probability}
+    ]
     some = ordered[start : start + _PER_PAGE]
     by_level = [(level, [risk for risk in some if risk.level is level]) for level in Level]
     return page(
@@ -50,8 +62,14 @@ def risks(
         assessment=shown.assessment,
         by_level=[(level, found) for level, found in by_level if found],
         good={risk.id: _good(shown, risk) for risk in some},
-        later=start + _PER_PAGE if start + _PER_PAGE < len(ordered) else 0,
+        cell=f"{level.capitalize()}, {probability.words.lower()} today" if level and probability else "",
+        later=_later(where, level, probability, start + _PER_PAGE) if start + _PER_PAGE < len(ordered) else "",
     )
+
+
+def _later(where: str, level: Level | None, probability: Probability | None, start: int) -> str:
+    asked = {"environment": where, "level": level, "probability": probability and int(probability), "from": start}
+    return f"/risks?{urlencode({name: value for name, value in asked.items() if value is not None})}"
 
 
 @router.get("/risks/{risk_id}")
