@@ -213,6 +213,9 @@ def test_a_snapshot_that_disagrees_with_the_log_tells_of_another_log(house: Hous
         "update ledger_statements set envelope = replace(encode(envelope, 'escape'), 'sig\":\"', 'sig\":\"A')::bytea"
         " where tenant_id = %(tenant)s",
         "delete from ledger_entries where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = 'infinity' where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = '4000-01-01 BC' where tenant_id = %(tenant)s and index = 2",
+        "update ledger_entries set at = '1969-01-01' where tenant_id = %(tenant)s and index = 2",
         "delete from ledger_statements where tenant_id = %(tenant)s",
         "delete from ledger_checkpoints where tenant_id = %(tenant)s",
     ],
@@ -225,6 +228,7 @@ def test_a_log_that_was_tampered_with_makes_all_rows_invalid_after_a_start(
     found = house.assessor().assess(house.tenant, "demo")
     assert (found.log.state, found.counts.invalid) == (LogState.TAMPERED, 117)
     assert found.log.reason
+    assert house.assessor().verify(house.tenant).findings
 
 
 def test_a_log_that_was_rolled_back_is_told_by_the_witness(house: House, admin: str) -> None:
@@ -321,6 +325,18 @@ def test_what_somebody_wrote_into_the_homes_witness_takes_nothing_from_the_one_o
         house.tamper(admin, f"delete from {table} tenant_id = %(tenant)s")
     found = witnessed.assessor().assess(house.tenant, "demo")
     assert (found.log.state, found.counts.proven) == (LogState.TAMPERED, 0)
+
+
+def test_a_log_that_the_outside_witness_knows_nothing_of_has_none(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    subprocess.run(["git", "init", "-q", str(outside)], check=True)
+    witnessed = House(house.db, house.tenant, replace(house.settings, witness=outside), house.register)
+    witnessed.say(witnessed.drilled())
+    assert witnessed.assessor().assess(house.tenant, "demo").log.state is LogState.VERIFIED
+    subprocess.run(["git", "-C", str(outside), "update-ref", "-d", "HEAD"], check=True)
+    found = witnessed.assessor().assess(house.tenant, "demo").log
+    assert found.state is LogState.UNWITNESSED
+    assert "outside witness has no checkpoint" in found.reason
 
 
 def test_a_snapshot_of_a_key_that_was_rotated_is_left(house: House) -> None:

@@ -120,8 +120,9 @@ def _left_out(connection: Connection, tenant_id: UUID, keys: Keys) -> Iterator[F
 
 _NOTES = "select size, note, frontier from ledger_checkpoints where tenant_id = %s order by size"
 
+# PostgreSQL knows times that Python does not: what its owner wrote there is to be found, and not to stop us.
 _ROWS = """
-select e.index, e.at, e.leaf, e.statement_id, s.envelope, s.digest
+select e.index, greatest(least(e.at, '9999-12-30'), '0001-01-02') as at, e.leaf, e.statement_id, s.envelope, s.digest
 from ledger_entries e left join ledger_statements s on s.id = e.statement_id and s.tenant_id = e.tenant_id
 where e.tenant_id = %s and e.index > %s and e.index < %s order by e.index limit %s
 """

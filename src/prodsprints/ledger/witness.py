@@ -50,10 +50,12 @@ class Witness:
 
     def seen(self, tenant_id: UUID) -> tuple[Checkpoint, ...]:
         """The newest checkpoint of each place: what somebody wrote into the one takes nothing from the other."""
-        found = [_last(self._file(tenant_id))]
-        if self._repository is not None:
-            found.append(_parsed(self._repository.read(_name(tenant_id))))
+        found = (_last(self._file(tenant_id)), self.published(tenant_id))
         return tuple(one for one in found if one is not None)
+
+    def published(self, tenant_id: UUID) -> Checkpoint | None:
+        """The newest checkpoint that is known farther than in this home."""
+        return None if self._repository is None else _parsed(self._repository.read(_name(tenant_id)))
 
     def record(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint; it is on disk when this returns. One that is older than the last is known already.

@@ -56,6 +56,7 @@ class Hearing:
         self._revoked: list[list[Any]] | None = None
         self._stored_size = 0
         self._witnessed_at = -_WITNESS_EVERY_SECONDS
+        self._is_published = False
 
     def refresh(self) -> None:
         """Hear what was said since the last time.
@@ -102,8 +103,11 @@ class Hearing:
         )
 
     def _whole_log(self) -> Log:
-        if self._witness.outside:
+        if self._witness.outside and (self._is_published or not self.standing.size):
             return Log(LogState.VERIFIED, "", self.standing.size)
+        if self._witness.outside:
+            reason = "The outside witness has no checkpoint of this log: none was published there yet, or it is gone."
+            return Log(LogState.UNWITNESSED, reason, self.standing.size)
         reason = "No outside witness: whoever owns this machine and its keys could write another log."
         return Log(LogState.UNWITNESSED, reason, self.standing.size)
 
@@ -112,11 +116,14 @@ class Hearing:
         if time.monotonic() - self._witnessed_at < _WITNESS_EVERY_SECONDS:
             return
         self._witnessed_at = time.monotonic()
+        published = self._witness.published(self._tenant_id)
+        self._is_published = False
         for seen in self._witness.seen(self._tenant_id):
             try:
                 seen.verify(self._ledger.keys)
             except SignatureError:
                 continue  # not the log's own words; `verify_log` says what they are
+            self._is_published = self._is_published or seen == published
             if self._witnessed is None or seen.size >= self._witnessed[0]:
                 self._witnessed = seen.size, seen.root
 

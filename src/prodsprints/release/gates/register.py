@@ -22,11 +22,10 @@ def check(
     """What the tenant's register says of a release to `environment`. Raises RegisterError for an unknown `require`."""
     started = time.monotonic()
     keyring, witness = Keyring.open(settings.home), Witness.open(settings)
-    register = documents.register_of(db, tenant_id)
     assessor = Assessor(db, keyring, witness, wiring.catalog(documents.ours()), partial(documents.register_of, db))
     assessment = assessor.assess(tenant_id, environment)
-    held = reviews.held_of(assessor.standing(tenant_id))
-    overdue = reviews.overdue(register.document, held, assessment.now.date())
+    register = assessment.register  # the one that was assessed: another may be imported meanwhile
+    overdue = reviews.overdue(register.document, reviews.held_of(assessment.standing), assessment.now.date())
     found = gate.check(assessment, register, overdue, require)
     return GateResult(
         passed=found.is_open,
