@@ -24,9 +24,11 @@ from prodsprints.ledger.errors import (
 )
 from prodsprints.ledger.log import Entry
 from prodsprints.ledger.statement import PredicateType
+from prodsprints.register.assessment import LogState
 from prodsprints.web import entries
 from prodsprints.web.api.answers import Here
 from prodsprints.web.api.evidence import inclusion
+from prodsprints.web.api.register import HERE
 from prodsprints.web.drill_view import figures
 from prodsprints.web.entries import Line, Lines, said_of
 from prodsprints.web.identity import Caller, Reading
@@ -59,12 +61,16 @@ def evidence(
 ) -> Response:
     """The newest entries, the log's size and root, and whether anybody outside knows them. Also of a tampered log."""
     ledger = here.ledger(caller.tenant_id)
-    checkpoint, keys, trouble = None, 0, None
+    checkpoint, keys = None, 0
+    trouble: ProdSprintsError | None = None
     found = Lines((), 0)
     try:
         keys = len(ledger.keys.keys)
         checkpoint = ledger.checkpoint()
         found = entries.lines(ledger, before=before, row=row.strip(), environment=environment.strip())
+        state = here.assessment(caller.tenant_id, HERE).log
+        if state.state is LogState.TAMPERED:
+            trouble = LedgerTamperedError(state.reason, kind="edited")
     except _UNRELIABLE as error:
         trouble = error
     chosen = {name: value for name, value in (("row", row), ("environment", environment)) if value}
