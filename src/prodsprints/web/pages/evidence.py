@@ -14,6 +14,7 @@ from prodsprints.drills import runs
 from prodsprints.drills.errors import JournalTamperedError
 from prodsprints.drills.experiment import Peer, PeerClass
 from prodsprints.drills.runs import DrillRun
+from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.ledger import people
 from prodsprints.ledger.errors import (
     KeyExposedError,
