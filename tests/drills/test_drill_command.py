@@ -22,8 +22,8 @@ RUN: dict[str, Any] = {
 }
 DRILL: dict[str, Any] = {
     **{"row": "R001.1", "variant": "storm", "title": "t", "fault": "429 to 8 of 10 calls", "safety": "safe"},
-    "peers": [{"name": "moto server", "version": "5", "class": "double"}],
-    **{"digest": "ab" * 32, "last_run": None},
+    "peers": [{"name": "moto server", "version": "5", "peer_class": "double"}],
+    **{"digest": "ab" * 32, "trouble": "", "last": None},
 }
 EVENTS: list[dict[str, Any]] = [
     {"arm": "placebo", "at": 0.1, "kind": "phase", "data": {"name": "stand"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,8 +26,8 @@ def ledger(database: Database, tenant: UUID, settings: Settings) -> Ledger:
 
 
 @pytest.fixture
-def sequence(database: Database, settings: Settings) -> Callable[[], object]:
-    return Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence
+def sequence(database: Database, settings: Settings, tenant: UUID) -> Callable[[], object]:
+    return partial(Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence, tenant)
 
 
 @pytest.fixture
