@@ -72,7 +72,7 @@ def _watch(platform: Platform, out: Output, drill: Json) -> Json:
     run = _ask(platform, drill)
     out.tell(Text.assemble((f"{drill['row']} ", "bold"), drill["title"], (f": {drill['fault']}", "dim")))
     for line in drilling.lines(platform, run):
-        line.no_wrap, line.overflow = True, "ellipsis"  # the page has every word
+        line.truncate(out.stage.width, overflow="ellipsis")  # the page has every word
         out.tell(line)
     ended: Json = platform.get(f"/drill-runs/{run['id']}")
     out.tell(_line(ended))
