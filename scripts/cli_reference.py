@@ -40,6 +40,7 @@ problem document (RFC 9457) on stdout, with its `exit_code`.
 | `PRODSPRINTS_DATABASE_URL` | a PostgreSQL of yours | the embedded one |
 | `PRODSPRINTS_ADMIN_DATABASE_URL` | a role on it that may migrate and create databases | the same |
 | `PRODSPRINTS_NODE` | this machine's name in releases and leases | its host name |
+| `PRODSPRINTS_WITNESS` | a Git working tree for the ledger's checkpoints | none |
 | `PRODSPRINTS_TOKEN` | the token to act with | `<home>/secrets/api-token` |
 """
 

@@ -18,7 +18,7 @@ from prodsprints.ledger.witness import Witness
 from prodsprints.store.database import Connection, Database
 from prodsprints.store.embedded import EmbeddedPostgres
 
-TRIES = 30
+TRIES = 16
 
 
 @pytest.fixture

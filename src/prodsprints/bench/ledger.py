@@ -1,7 +1,8 @@
-"""`bench ledger`: appends by eight client processes, their wait for a place, offline verification, tampering.
+"""`bench ledger`: appends by eight clients, how long each waits for its place, offline verification, tampering.
 
-All on one PostgreSQL of its own with its usual durability: each append is signed, and is a commit of its own. The
-clients, PostgreSQL and the sequencer share the machine's cores.
+The clients are two processes of four threads each, as a worker and a web server are; the peers are measured with the
+same ones. All on one PostgreSQL of its own with its usual durability: each append is signed, and is on disk when it
+returns. The clients, PostgreSQL and the sequencer share the machine's cores.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _append_and_lag(platform: Scratch, progress: Progress) -> Iterator[Result]:
         _sequenced(platform),
         Clients(_CLIENTS, platform.postgres.address(), platform.settings.home, tenant) as clients,
     ):
-        progress(f"{_CLIENTS} processes append for {_ROUND_SECONDS:g} s, {_ROUNDS} times, beside their peers")
+        progress(f"eight clients append for {_ROUND_SECONDS:g} s, {_ROUNDS} times, beside their peers")
         subjects = {
             name: lambda name=name: clients.per_second(name, _ROUND_SECONDS)
             for name in ("ledger", "plain-insert", "hash-chain-under-lock")

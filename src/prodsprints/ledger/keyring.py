@@ -58,6 +58,7 @@ class Keyring:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._prefix = f"{directory}{os.sep}"  # on the way of every append, where a Path would be half of the work
         self._cached: dict[UUID, tuple[tuple[int, int], Signer]] = {}
 
     @staticmethod
@@ -93,21 +94,21 @@ class Keyring:
 
     def signer(self, tenant_id: UUID) -> Signer:
         """The keys of the tenant's log, as its file has them. Raises KeyLostError, KeyExposedError, KeyFileError."""
-        path = self._file(tenant_id)
         try:
-            found = path.lstat()
+            found = os.lstat(f"{self._prefix}{tenant_id}.json")
         except FileNotFoundError:
             raise KeyLostError(
                 f"This home has no keys for the log of tenant {tenant_id}.",
-                why=f"{path} is not there.",
+                why=f"{self._file(tenant_id)} is not there.",
                 next_step="Copy secrets/keys from the home that began the log, or from its backup.",
             ) from None
         except OSError as error:
-            raise _unusable(path, error) from None
+            raise _unusable(self._file(tenant_id), error) from None
         version = (found.st_mtime_ns, found.st_ino)
         cached = self._cached.get(tenant_id)
         if cached is not None and cached[0] == version and not found.st_mode & 0o077:
             return cached[1]
+        path = self._file(tenant_id)
         _refuse_exposed(path, found)
         signer = _read(path, tenant_id)
         self._cached[tenant_id] = (version, signer)
@@ -145,11 +146,11 @@ class Keyring:
 
     @contextmanager
     def _locked(self, tenant_id: UUID, how: int) -> Iterator[None]:
-        path = self._directory / f"{tenant_id}.lock"
+        path = f"{self._prefix}{tenant_id}.lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _unusable(path, error) from None
+            raise _unusable(Path(path), error) from None
         try:
             fcntl.flock(descriptor, how)
             yield

@@ -20,6 +20,7 @@ _MAX_DEPTH = 16
 _NESTED = (dict, list, tuple)
 _MAX_SUBJECTS = 64
 _MAX_NAME = 500
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,8 +83,7 @@ class Statement:
         }
         _refuse_depth(self.predicate)
         try:
-            text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-            payload = text.encode()
+            payload = _CANONICAL.encode(document).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(f"it has no place in JSON: {error}") from None
         if len(payload) > MAX_BYTES:

@@ -56,7 +56,7 @@ def test_names_are_nowhere_in_what_is_signed(wired: tuple[AuditLog, Sequencer, L
 
 
 def test_an_auditor_with_other_tools_agrees_and_nothing_else_is_taken(
-    wired: tuple[AuditLog, Sequencer, Ledger, Keyring], database: Database, tenant: UUID
+    wired: tuple[AuditLog, Sequencer, Ledger, Keyring], database: Database, tenant: UUID, settings: Settings
 ) -> None:
     log, sequencer, ledger, keyring = wired
     for number in range(300):
@@ -65,7 +65,7 @@ def test_an_auditor_with_other_tools_agrees_and_nothing_else_is_taken(
     with database.tenant(tenant) as connection:
         assert auditor.complaint(connection, tenant) == ""
     assert refusals.wrong_proofs(ledger) == ""
-    assert refusals.taken(ledger, keyring) == []
+    assert refusals.taken(ledger, keyring, Witness.open(settings)) == []
 
 
 @pytest.fixture

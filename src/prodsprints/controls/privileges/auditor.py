@@ -22,7 +22,7 @@ _ROLES = {"operation": "platform", "keys": "platform", "document": "platform"}
 
 
 def complaint(connection: Connection, tenant_id: UUID) -> str:
-    """What is wrong with a log of operations whose keys were never rotated; empty if nothing is."""
+    """What is wrong with a log of less than 65,536 operations whose keys were never rotated; empty if nothing is."""
     rows = connection.execute(
         "select e.index, e.at, s.envelope from ledger_entries e join ledger_statements s on s.id = e.statement_id"
         " where e.tenant_id = %s order by e.index",
@@ -37,6 +37,10 @@ def complaint(connection: Connection, tenant_id: UUID) -> str:
             if row["index"] != place or (wrong := _wrong_entry(row, keys, tenant_id)):
                 return f"entry {place}: {wrong if row['index'] == place else 'another index'}"
         leaves = [_hash(b"\0", _time(row["at"]), _hash(row["envelope"])) for row in rows]
+        nodes = connection.execute("select level, number, hash from ledger_nodes where tenant_id = %s", [tenant_id])
+        expected = {(8, n): _root(leaves[256 * n : 256 * n + 256]) for n in range(len(leaves) // 256)}
+        if {(row["level"], row["number"]): row["hash"] for row in nodes} != expected:
+            return "the stored hashes are not those over 256 entries each"
         for row in notes:
             _check_note(row["note"], row["size"], leaves, rows, keys, tenant_id)
     except (InvalidSignature, KeyError, IndexError, ValueError) as error:

@@ -63,7 +63,7 @@ def rows(connection: Connection) -> list[dict[str, Any]]:
 
 def _change(connection: Connection, kind: str, kept: list[dict[str, Any]], random: Random) -> str:
     one, other = random.sample(kept[1:], 2)
-    match kind:
+    match kind.partition("-")[0]:
         case "edit":
             connection.execute("update audit_log set subject = 'role/none' where id = %s", [one["id"]])
             return f"edited row {one['id']}"

@@ -15,11 +15,12 @@ from prodsprints.ledger.keyring import Keyring, Signer
 from prodsprints.ledger.keys import Key, Keys, Role
 from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
+from prodsprints.ledger.witness import Witness
 
 _SUBJECT = Subject("role/drilled", "ab" * 32)
 
 
-def taken(ledger: Ledger, keyring: Keyring) -> list[str]:
+def taken(ledger: Ledger, keyring: Keyring, witness: Witness) -> list[str]:
     """Which of all the things that are no evidence were taken for some."""
     signer, tenant_id = keyring.signer(ledger.tenant_id), ledger.tenant_id
     said = Statement(PredicateType.OPERATION, (_SUBJECT,), {"tenant": str(tenant_id), "nonce": uuid4().hex})
@@ -29,16 +30,24 @@ def taken(ledger: Ledger, keyring: Keyring) -> list[str]:
         *_envelopes(signer, said),
         *_checkpoints(signer, ledger),
         *_indexes(ledger),
+        *_witnessed(signer, ledger, witness),
     ]
-    return [what for what, act in tries if not _refused(act)] + _refused_wrongly(signer, said)
+    alone = bytes(merkle.HASH_BYTES)
+    second = ["the second entry of a log of one"] if merkle.verify_inclusion(alone, 1, 1, (), alone) else []
+    return [what for what, act in tries if not _refused(act)] + _refused_wrongly(signer, said) + second
 
 
 def wrong_proofs(ledger: Ledger) -> str:
     """A proof that does not hold, or one that holds for something else; empty if there is none."""
     size = ledger.size()
-    for act in (merkle.inclusion_proof, merkle.consistency_proof):
-        if not _refused(partial(act, _nothing, size + 1, size), ValueError):
+    for act, beyond in ((merkle.inclusion_proof, size), (merkle.consistency_proof, size + 1)):
+        if not _refused(partial(act, _nothing, beyond, size), ValueError):
             return f"{act.__name__} of what there is not"
+    leaf, other = (merkle.leaf_hash(bytes([number])) for number in range(2))
+    if merkle.verify_inclusion(leaf, 1, 1, (), leaf) or merkle.verify_consistency(0, 1, leaf, leaf, ()):
+        return "what there is not"
+    if merkle.verify_consistency(2, 1, leaf, leaf, ()) or merkle.verify_consistency(1, 1, leaf, other, ()):
+        return "another log"
     for index in {0, 1, size // 2, 255, 256, size - 1}:
         proof = ledger.inclusion(index)
         for place, leaf, hashes, holds in (
@@ -170,6 +179,13 @@ def _indexes(ledger: Ledger) -> Iterator[_Try]:
         yield f"a log of {index + 1}", partial(ledger.consistency, index + 1)
 
 
+def _witnessed(signer: Signer, ledger: Ledger, witness: Witness) -> Iterator[_Try]:
+    newest = ledger.checkpoint()
+    assert newest is not None  # noqa: S101 - the log has entries
+    other = Checkpoint.signed(signer, size=newest.size, root=bytes(32), at=newest.at)
+    yield "two roots of one size", partial(witness.record, other)
+
+
 def _refused_wrongly(signer: Signer, said: Statement) -> list[str]:
     """What is evidence, at the borders of what is none."""
     keys, envelope = signer.keys, signer.envelope(Role.PLATFORM, said.to_bytes())
@@ -177,6 +193,9 @@ def _refused_wrongly(signer: Signer, said: Statement) -> list[str]:
     for index, ranged in _in_range(keys, envelope.key_id):
         if _refused(partial(ranged.opened, envelope, index)):
             wrong.append(f"refused: a key at {index}")
+    for border in (-1, 2**62):
+        if _refused(partial(_with, keys, envelope.key_id, revoked=border)):
+            wrong.append(f"refused: a key that was revoked at {border}")
     for subject in (Subject("x", "ab" * 32), Subject("x" * 500, "ab" * 32)):
         made = replace(said, subjects=(subject,) * 64)
         if _refused(made.to_bytes) or Statement.from_bytes(made.to_bytes()) != made:

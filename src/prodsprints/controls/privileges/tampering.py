@@ -111,47 +111,50 @@ def _columns(connection: Connection, table: str) -> list[str]:
 
 
 def _edit(connection: Connection, tenant_id: UUID, random: Random) -> str:
-    entry = random.choice(_entries(connection, tenant_id))
+    entries = _entries(connection, tenant_id)
+    entry, other = random.sample(entries, 2)
     envelope = Envelope.from_bytes(entry["envelope"])
-    match random.randrange(7):
-        case 0:
-            text = _flipped(entry["envelope"], random)
-            done = "flipped a bit of"
-        case 1:
-            payload = envelope.payload.replace(b'"nonce":"', b'"nonce":"0')
-            text = Envelope(payload, envelope.key_id, envelope.signature).to_bytes()
-            done = "rewrote what was said in"
-        case 2:
-            payload = envelope.payload.replace(b'"nonce":"', b'"nonce":"0')
-            text = _signed_by_the_owner(payload).to_bytes()
-            done = "rewrote, and signed with a key of its own,"
-        case 3:
-            return _edit_checkpoint(connection, tenant_id, random)
-        case 4:
-            return _edit_node(connection, tenant_id, random)
-        case 5:
-            text = random.choice([one for one in _entries(connection, tenant_id) if one["index"] != entry["index"]])[
-                "envelope"
-            ]
-            done = "copied another entry over"
-        case _:
-            moved = entry["at"] + timedelta(microseconds=random.choice((-1, 1)) * random.randint(1, 10**12))
-            connection.execute(
-                "update ledger_entries set at = %s where tenant_id = %s and index = %s",
-                [moved, tenant_id, entry["index"]],
-            )
-            return _made_to_fit(connection, tenant_id, random, f"moved the time of entry {entry['index']}")
+    rewritten = envelope.payload.replace(b'"nonce":"', b'"nonce":"0')
+    done, text = random.choice(
+        (
+            ("flipped a bit of", _flipped(entry["envelope"], random)),
+            ("rewrote", Envelope(rewritten, envelope.key_id, envelope.signature).to_bytes()),
+            ("rewrote, and signed with a key of its own,", _signed_by_the_owner(rewritten).to_bytes()),
+            ("copied another entry over", other["envelope"]),
+        )
+    )
     connection.execute("update ledger_statements set envelope = %s where id = %s", [text, entry["statement_id"]])
     if random.random() < 0.5:
         _file_again(connection, entry["statement_id"], text)
     return _made_to_fit(connection, tenant_id, random, f"{done} entry {entry['index']}")
 
 
+def _move_in_time(connection: Connection, tenant_id: UUID, random: Random) -> str:
+    entry = random.choice(_entries(connection, tenant_id))
+    moved = entry["at"] + timedelta(microseconds=random.choice((-1, 1)) * random.randint(1, 10**12))
+    connection.execute(
+        "update ledger_entries set at = %s where tenant_id = %s and index = %s", [moved, tenant_id, entry["index"]]
+    )
+    return _made_to_fit(connection, tenant_id, random, f"moved the time of entry {entry['index']}")
+
+
+def _edit_filing(connection: Connection, tenant_id: UUID, random: Random) -> str:
+    """What is kept beside an entry, to find it and to prove it."""
+    entry = random.choice(_entries(connection, tenant_id))
+    if random.random() < 0.5:
+        digest = random.randbytes(merkle.HASH_BYTES)
+        connection.execute("update ledger_statements set digest = %s where id = %s", [digest, entry["statement_id"]])
+        return f"filed entry {entry['index']} under another digest"
+    connection.execute(
+        "update ledger_entries set leaf = %s where tenant_id = %s and index = %s",
+        [_flipped(entry["leaf"], random), tenant_id, entry["index"]],
+    )
+    return f"edited the hash of entry {entry['index']}"
+
+
 def _edit_checkpoint(connection: Connection, tenant_id: UUID, random: Random) -> str:
-    rows = connection.execute(
-        "select * from ledger_checkpoints where tenant_id = %s order by size", [tenant_id]
-    ).fetchall()
-    row = random.choice(rows)
+    rows = connection.execute("select * from ledger_checkpoints where tenant_id = %s order by size", [tenant_id])
+    row = random.choice(rows.fetchall())
     at = random.randrange(len(row["note"]))
     other = random.choice([letter for letter in "019abcXYZ/+=" if letter != row["note"][at]])
     note, frontier = row["note"][:at] + other + row["note"][at + 1 :], row["frontier"]
@@ -168,7 +171,7 @@ def _edit_node(connection: Connection, tenant_id: UUID, random: Random) -> str:
     rows = connection.execute("select * from ledger_nodes where tenant_id = %s order by level, number", [tenant_id])
     nodes = rows.fetchall()
     if not nodes:  # a short log has none
-        return _edit_checkpoint(connection, tenant_id, random)
+        return _edit_filing(connection, tenant_id, random)
     node = random.choice(nodes)
     connection.execute(
         "update ledger_nodes set hash = %s where tenant_id = %s and level = %s and number = %s",
@@ -243,12 +246,17 @@ def _fork(connection: Connection, tenant_id: UUID, random: Random) -> str:
     return _made_to_fit(connection, tenant_id, random, f"gave the log another end behind {size} entries")
 
 
-EDIT = Tampering("edit", _edit, _SAID_ONCE)
-DELETE = Tampering("delete", _delete)
-REORDER = Tampering("reorder", _reorder, _PLACED_ONCE)
-TRUNCATE = Tampering("truncate", _truncate)
-FORK = Tampering("fork", _fork)
-EVERY = (EDIT, DELETE, REORDER, TRUNCATE, FORK)
+EVERY = (
+    Tampering("edit", _edit, _SAID_ONCE),
+    Tampering("edit-time", _move_in_time),
+    Tampering("edit-filing", _edit_filing),
+    Tampering("edit-checkpoint", _edit_checkpoint),
+    Tampering("edit-hash", _edit_node),
+    Tampering("delete", _delete),
+    Tampering("reorder", _reorder, _PLACED_ONCE),
+    Tampering("truncate", _truncate),
+    Tampering("fork", _fork),
+)
 
 
 def _entries(connection: Connection, tenant_id: UUID) -> list[dict[str, Any]]:
