@@ -30,6 +30,7 @@ def taken(ledger: Ledger, keyring: Keyring, witness: Witness) -> list[str]:
         *_envelopes(signer, said),
         *_checkpoints(signer, ledger),
         *_indexes(ledger),
+        *_keys(signer),
         *_witnessed(signer, ledger, witness),
     ]
     alone = bytes(merkle.HASH_BYTES)
@@ -203,6 +204,22 @@ def _refused_wrongly(signer: Signer, said: Statement) -> list[str]:
     if _with(keys, envelope.key_id, revoked=5).fingerprint == keys.fingerprint:
         wrong.append("the fingerprint of other keys")
     return wrong
+
+
+def _keys(signer: Signer) -> Iterator[_Try]:
+    item = next(iter(signer.keys)).as_json()
+    for more in (
+        {"id": "0" * 32},
+        {"public": "AAAA"},
+        {"public": "*"},
+        {"role": "king"},
+        {"from_index": -1},
+        {"from_index": 2**63},
+        {"until_index": -2},
+        {"revoked": "soon"},
+        {"revoked": True},
+    ):
+        yield f"a key with {more}", partial(Key.from_json, item | more)
 
 
 def _out_of_range(keys: Keys, id: str) -> Iterator[tuple[int, Keys]]:
