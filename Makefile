@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp ## Start everything and play the tour; ONCE=1 ends after 
 	@exec $(BIN)/prodsprints up --tour $(if $(ONCE),--once) $(if $(REPO),--repo "$(REPO)")
 
 test: $(VENV)/dev.stamp check ## Check and test everything
-	@$(BIN)/python scripts/chromium.py
+	@$(BIN)/python scripts/peers.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 kills: $(VENV)/dev.stamp ## kill -9 of workers in each step of a release, three rounds: 24 tries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,23 @@ from prodsprints.release.image import interpreter
 from prodsprints.runtime import sandbox
 
 
+@contextmanager
+def enterable() -> Iterator[Path]:
+    """A new directory that everybody may enter; gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="prodsprints-test-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A new directory that everybody may enter, with the platform's home in it; gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="prodsprints-test-"))
-    path.chmod(0o755)
-    monkeypatch.setenv("PRODSPRINTS_HOME", str(path / "home"))
-    yield path
-    shutil.rmtree(path)
+    with enterable() as path:
+        monkeypatch.setenv("PRODSPRINTS_HOME", str(path / "home"))
+        yield path
 
 
 @pytest.fixture(params=["bubblewrap", "bare"])

@@ -19,6 +19,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.runtime.client import InstanceState, NodeAgent
 from prodsprints.runtime.errors import AgentUnreachableError
 from prodsprints.runtime.values import Arm, InstanceSpec
+from support_places import enterable
 from support_ports import free_block
 from support_waiting import eventually
 
@@ -32,8 +33,8 @@ class NodeUnderTest:
         self.home = home
         self.settings = Settings.from_environment({"PRODSPRINTS_HOME": str(home), "PRODSPRINTS_NODE": "n"})
         self.client = NodeAgent(self.settings)
-        first = free_block(40)
-        self._ports = ["--environment-ports", f"{first}-{first + 9}", "--instance-ports", f"{first + 10}-{first + 39}"]
+        first = free_block(60)
+        self._ports = ["--environment-ports", f"{first}-{first + 19}", "--instance-ports", f"{first + 20}-{first + 59}"]
         self.agent: subprocess.Popen[str] | None = None
         self.token = 1
 
@@ -138,9 +139,9 @@ class NodeUnderTest:
 
 
 @pytest.fixture
-def idle_node(tmp_path: Path) -> Iterator[NodeUnderTest]:
+def idle_node(place: Path) -> Iterator[NodeUnderTest]:
     """A node whose agent is not started yet."""
-    node = NodeUnderTest(tmp_path / "home")
+    node = NodeUnderTest(place / "home")
     try:
         yield node
     finally:
@@ -155,14 +156,15 @@ def node(idle_node: NodeUnderTest) -> NodeUnderTest:
 
 
 @pytest.fixture(scope="module")
-def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeUnderTest]:
+def shared_node() -> Iterator[NodeUnderTest]:
     """A node for all tests of a module: each uses instances and an environment of its own."""
-    node = NodeUnderTest(tmp_path_factory.mktemp("node") / "home")
-    try:
-        node.start()
-        yield node
-    finally:
-        node.clean()
+    with enterable() as directory:
+        node = NodeUnderTest(directory / "home")
+        try:
+            node.start()
+            yield node
+        finally:
+            node.clean()
 
 
 def _kill(process: psutil.Process) -> None:

@@ -53,6 +53,17 @@ def test_no_request_fails_while_a_canary_takes_over_is_rolled_back_and_the_other
     assert max(confirmed) < LONGEST_CONFIRMATION_SECONDS
 
 
+def test_environments_that_are_routed_for_the_first_time_at_once_do_not_get_in_each_others_way(node: Any) -> None:
+    names = [f"crowd{number}" for number in range(8)]
+    for name in names:
+        node.run(name, environment=f"t.{name}.production")
+    with ThreadPoolExecutor(len(names)) as pool:
+        changes = [pool.submit(node.route, f"t.{name}.production", **{name: 100}) for name in names]
+        addresses = [change.result() for change in changes]
+    answers = [httpx.get(address).headers["x-prodsprints-release"] for address in addresses]
+    assert answers == names
+
+
 def test_after_a_confirmed_route_change_only_the_named_arm_answers(shared_node: Any) -> None:
     node, environment = shared_node, "t.switch.production"
     for arm in ("old", "new"):

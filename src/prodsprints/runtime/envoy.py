@@ -98,8 +98,13 @@ class Envoy:
         await self._tell("clusters.json", _clusters(ports), "cluster_manager.cds")
 
     async def set_listeners(self, ports: Sequence[int], *, again: bool = False) -> None:
-        """Listen on exactly these ports; returns once Envoy does. `again` retries those that were taken."""
-        resources = [envoy_config.listener(port, self._directory) for port in sorted(ports)]
+        """Listen on exactly these ports; returns once Envoy does. `again` retries those that were taken.
+
+        A port whose route is not written yet is left to who writes it: Envoy refuses all listeners for one whose route
+        file is missing.
+        """
+        routed = [port for port in sorted(ports) if (self._directory / f"route-{port}.json").exists()]
+        resources = [envoy_config.listener(port, self._directory) for port in routed]
         await self._tell("listeners.json", resources, "listener_manager.lds", again=again)
 
     async def set_route(self, port: int, arms: Sequence[Arm]) -> str:
