@@ -11,7 +11,8 @@ _OPTIONS = (
     "--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:", "--no-emit-index-url",
     "--no-header", "--no-annotate", "--upgrade", "--quiet",
 )  # fmt: skip
-_RUN = ("pyproject.toml", "requirements/build.in", "--extra", "server", "--extra", "embedded", "--extra", "drills")
+_EXTRAS = ("server", "telemetry", "embedded", "drills")
+_RUN = ("pyproject.toml", "requirements/build.in", *(word for extra in _EXTRAS for word in ("--extra", extra)))
 
 
 def main() -> int:

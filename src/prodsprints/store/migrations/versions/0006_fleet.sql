@@ -1,0 +1,1 @@
+-- The fleet: what all workers of a platform share about a provider (buckets, frozen keys, breakers, retry budgets).

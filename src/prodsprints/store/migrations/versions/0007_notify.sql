@@ -1,0 +1,1 @@
+-- Notifications: the transactional outbox and what became of each message.

@@ -1,0 +1,1 @@
+-- Status: what the health monitor saw of each integration, for the public page and its feed.

@@ -1,0 +1,1 @@
+-- Quotas: use against limit per provider and account, forecasts and drafted increase requests.

@@ -1,0 +1,1 @@
+-- Mirrors: which remote repositories have a local mirror, and how fresh it is.
