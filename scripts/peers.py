@@ -1,4 +1,4 @@
-"""Has what the tests need of the system, Chromium and bubblewrap, where apt and root are at hand; else says what is skipped."""
+"""Has what the tests need of the system, where apt and root are at hand; else says which tests are skipped."""
 
 from __future__ import annotations
 
