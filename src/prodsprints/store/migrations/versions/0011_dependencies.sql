@@ -1,0 +1,1 @@
+-- Dependencies: what each process's guards last saw, for the page and for whoever freezes a key by hand.
