@@ -41,10 +41,11 @@ bench: $(VENV)/dev.stamp ## Every benchmark beside its peers
 lock: $(VENV)/dev.stamp ## Resolve the newest versions anew, with the hash of every file
 	@$(BIN)/python scripts/lock.py
 
-docs: $(VENV)/dev.stamp ## Write the references of the command line and of the API from what they are
+docs: $(VENV)/dev.stamp ## Write the references from what they describe: commands, API, risk.yaml, providers
 	@$(BIN)/python scripts/cli_reference.py
 	@$(BIN)/python scripts/api_reference.py
 	@$(BIN)/python scripts/risk_yaml_reference.py
+	@$(BIN)/python scripts/providers_reference.py
 
 $(VENV)/pyvenv.cfg: scripts/preflight.py
 	@$(PYTHON) scripts/preflight.py

@@ -39,6 +39,7 @@ from prodsprints.guard.fallback import Failover, Fallback
 from prodsprints.guard.guard import Guard
 from prodsprints.guard.keys import Key, KeyPool
 from prodsprints.guard.limiter import LeaseSource, RateLimiter
+from prodsprints.guard.profiles import Limit, Profile, profile, profiles
 from prodsprints.guard.retry import Retry, full_jitter
 from prodsprints.guard.stale import Answer, StaleIfError
 from prodsprints.guard.telemetry import Outcome, Snapshot
@@ -96,7 +97,9 @@ __all__ = [
     "Key",
     "KeyPool",
     "LeaseSource",
+    "Limit",
     "Outcome",
+    "Profile",
     "QuotaSpentError",
     "RateLimitError",
     "RateLimiter",
@@ -108,6 +111,8 @@ __all__ = [
     "StaleIfError",
     "circuit_breaker",
     "full_jitter",
+    "profile",
+    "profiles",
     "retry",
     "retry_if_exception",
     "retry_if_exception_type",

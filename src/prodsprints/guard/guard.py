@@ -6,7 +6,7 @@ import random as random_module
 from collections.abc import Callable, Coroutine
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from math import inf
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
 from prodsprints.guard import checks
 from prodsprints.guard.attempt import Attempt
@@ -21,11 +21,29 @@ from prodsprints.guard.keys import KeyPool
 from prodsprints.guard.layers import Layers
 from prodsprints.guard.limiter import LeaseSource
 from prodsprints.guard.pipeline import Guarded
+from prodsprints.guard.profiles import Profile, profile
 from prodsprints.guard.retry import Retry
 from prodsprints.guard.telemetry import Snapshot
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """What a guard may be given besides its name; see Guard."""
+
+    deadline_seconds: float
+    timeout_seconds: float | None
+    retry: Retry | None
+    budget: RetryBudget | None
+    breaker: CircuitBreaker | None
+    bulkhead: Bulkhead | None
+    limiter: LeaseSource | None
+    keys: KeyPool | None
+    freeze_seconds: float
+    longest_freeze_seconds: float
+    clock: Clock
+    random: Callable[[], float]
 
 
 class Guard:
@@ -88,6 +106,25 @@ class Guard:
             clock=clock,
             random=random,
         )
+
+    @classmethod
+    def for_provider(cls, provider: str | Profile, **options: Unpack[Options]) -> Self:
+        """A guard with the times and the published limit of a profile; `options` are Guard's, and win.
+
+        With `keys` each scope brings its own bucket: `KeyPool(keys, quota=lambda _: profile(name).limiter())`.
+        Raises GuardInputError for a name that no profile has.
+        """
+        found = profile(provider) if isinstance(provider, str) else provider
+        settings: Options = {
+            "deadline_seconds": found.deadline_seconds,
+            "timeout_seconds": found.timeout_seconds,
+            "bulkhead": Bulkhead(found.concurrency),
+            "freeze_seconds": found.freeze_seconds,
+            "longest_freeze_seconds": found.longest_freeze_seconds,
+        }
+        if found.limit is not None and "keys" not in options:
+            settings["limiter"] = found.limiter()
+        return cls(found.name, **(settings | options))
 
     @overload
     def __call__(self, fn: Callable[P, T], /) -> Callable[P, T]: ...
