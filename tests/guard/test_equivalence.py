@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,13 +14,16 @@ from guard.support_clock import ManualClock
 from prodsprints.guard import (
     Bulkhead,
     CircuitBreaker,
+    Durations,
     Fallback,
     Guard,
+    Outcome,
     RateLimiter,
     RateLimitError,
     Retry,
     RetryBudget,
     ServiceUnavailable,
+    Snapshot,
     full_jitter,
 )
 from prodsprints.guard.effects import perform
@@ -82,7 +86,16 @@ class World:
                 seen.append((type(error), str(error)))
             seen.append(self.clock.seconds)
             self.clock.seconds += pause
-        return [*seen, self.guard.snapshot(), self.clock.slept]
+        return [*seen, rounded(self.guard.snapshot()), self.clock.slept]
+
+
+def rounded(seen: Snapshot) -> Snapshot:
+    """Sums of the same durations in another order differ in their last digit."""
+
+    def each(durations: Mapping[Outcome, Durations]) -> dict[Outcome, Durations]:
+        return {outcome: replace(one, seconds=round(one.seconds, 6)) for outcome, one in durations.items()}
+
+    return replace(seen, calls=each(seen.calls), attempts=each(seen.attempts))
 
 
 def fused(world: World) -> list[object]:

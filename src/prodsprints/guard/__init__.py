@@ -42,7 +42,7 @@ from prodsprints.guard.limiter import LeaseSource, RateLimiter
 from prodsprints.guard.profiles import Limit, Profile, profile, profiles
 from prodsprints.guard.retry import Retry, full_jitter
 from prodsprints.guard.stale import Answer, StaleIfError
-from prodsprints.guard.telemetry import Outcome, Snapshot
+from prodsprints.guard.telemetry import Durations, Outcome, Quota, Snapshot
 
 if TYPE_CHECKING:
     from tenacity import (
@@ -88,6 +88,7 @@ __all__ = [
     "CircuitOpenError",
     "Clock",
     "DeadlineExceeded",
+    "Durations",
     "Failover",
     "Fallback",
     "Guard",
@@ -100,6 +101,7 @@ __all__ = [
     "Limit",
     "Outcome",
     "Profile",
+    "Quota",
     "QuotaSpentError",
     "RateLimitError",
     "RateLimiter",

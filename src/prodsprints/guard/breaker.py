@@ -9,6 +9,8 @@ from prodsprints.guard import checks
 from prodsprints.guard.errors import CircuitOpenError, RateLimitError, Rejection
 from prodsprints.guard.ownership import Owned
 
+_REMEMBERED_TRIPS = 5
+
 
 class Circuit(StrEnum):
     """What a breaker does with the next call: let it through, reject it, or let one through as a probe."""
@@ -39,6 +41,7 @@ class CircuitBreaker(Owned):
         self.circuit = Circuit.CLOSED
         self.era = 0
         self.trips = 0
+        self.last_trips: tuple[float, ...] = ()
         self.failures_in_a_row = 0
         self._changes_at = -inf
 
@@ -76,6 +79,7 @@ class CircuitBreaker(Owned):
         self.failures_in_a_row += 1
         if self.circuit is Circuit.HALF_OPEN or self.failures_in_a_row >= self.failure_threshold:
             self.trips += 1
+            self.last_trips = (*self.last_trips[1 - _REMEMBERED_TRIPS :], now)
             self._enter(Circuit.OPEN, now + self.recovery_timeout)
 
     def ended(self, era: int, error: BaseException, now: float) -> None:

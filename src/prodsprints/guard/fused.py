@@ -26,8 +26,8 @@ def fuse(guarded: Guarded[..., T]) -> Callable[..., T]:  # noqa: PLR0915 - fused
     """`guarded` as a function of its arguments, for any thread."""
     fn, layers, with_attempt = guarded.fn, guarded.layers, guarded.with_attempt
     breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
-    succeeded, seconds = layers.telemetry.succeeded, layers.first_attempt_seconds
-    now, counts, closed = clock.now, succeeded.counts, Circuit.CLOSED
+    at_once, seconds = layers.telemetry.at_once, layers.first_attempt_seconds
+    now, counts, closed = clock.now, at_once.counts, Circuit.CLOSED
     # Called by name, as logging does: `with` would take a tenth of a microsecond longer.
     acquire, release = STATE.acquire, STATE.release
 
@@ -74,7 +74,7 @@ def fuse(guarded: Guarded[..., T]) -> Callable[..., T]:  # noqa: PLR0915 - fused
                 if budget.tokens < budget.reserve:
                     budget.succeeded()
                 counts[bisect_left(BOUNDS_SECONDS, took)] += 1
-                succeeded.seconds += took
+                at_once.seconds += took
             finally:
                 release()
             return answer

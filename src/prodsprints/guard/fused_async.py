@@ -24,8 +24,8 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
     """`guarded` as a coroutine function of its arguments, for one event loop."""
     fn, layers, with_attempt = guarded.fn, guarded.layers, guarded.with_attempt
     breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
-    succeeded, seconds = layers.telemetry.succeeded, layers.first_attempt_seconds
-    now, counts, closed = clock.now, succeeded.counts, Circuit.CLOSED
+    at_once, seconds = layers.telemetry.at_once, layers.first_attempt_seconds
+    now, counts, closed = clock.now, at_once.counts, Circuit.CLOSED
 
     @wraps(fn)
     async def call(*args: Any, **kwargs: Any) -> T:  # noqa: PLR0912 - fused by hand
@@ -71,7 +71,7 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
                 budget.succeeded()
             took = now() - began
             counts[bisect_left(BOUNDS_SECONDS, took)] += 1
-            succeeded.seconds += took
+            at_once.seconds += took
             return answer
         return await perform_async(Call(guarded, args, kwargs, began, failed).steps(), clock)
 

@@ -8,7 +8,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from math import inf
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
-from prodsprints.guard import checks
+from prodsprints.guard import checks, registry
 from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.breaker import CircuitBreaker
 from prodsprints.guard.budget import RetryBudget
@@ -79,12 +79,14 @@ class Guard:
         longest_freeze_seconds: float = 300.0,
         clock: Clock = SYSTEM,
         random: Callable[[], float] = random_module.random,
+        sampled: float = 0.0,
     ) -> None:
         """`deadline_seconds` bounds a call with all its attempts, `timeout_seconds` one attempt.
 
         Layers that are not given have their defaults: five attempts, a breaker of 5 failures and 60 s, 1,000 calls at a
         time, no bucket. A key is frozen for as long as the provider asks, `longest_freeze_seconds` at most, and for
-        `freeze_seconds` if it does not say. Keys bring their own buckets, so give `limiter` or `keys`.
+        `freeze_seconds` if it does not say. Keys bring their own buckets, so give `limiter` or `keys`. `sampled` is the
+        share of calls that get a span although they went well.
         """
         if limiter is not None and keys is not None:
             raise GuardInputError(
@@ -93,7 +95,7 @@ class Guard:
                 next_step="Give the pool the bucket: KeyPool(keys, quota=lambda scope: RateLimiter(...)).",
             )
         self._layers = Layers(
-            name=name,
+            name=checks.name("A guard's name", name),
             deadline_seconds=checks.positive("deadline_seconds", deadline_seconds),
             retry=retry or Retry(),
             budget=budget or RetryBudget(),
@@ -105,7 +107,9 @@ class Guard:
             longest_freeze_seconds=checks.positive("longest_freeze_seconds", longest_freeze_seconds),
             clock=clock,
             random=random,
+            sampled=checks.share("sampled", sampled),
         )
+        registry.add(self._layers)
 
     @classmethod
     def for_provider(cls, provider: str | Profile, **options: Unpack[Options]) -> Self:
@@ -221,6 +225,10 @@ def wrap(
         fused: Callable[..., Any] = fuse_async(guarded)
     else:
         fused = fuse(guarded)
+    if layers.sampled:
+        from prodsprints.guard.sampling import sampling  # whoever samples nothing pays nothing
+
+        fused = sampling(guarded, fused, asynchronous=asynchronous)
     setattr(fused, CRITICAL, critical)
     return fused
 

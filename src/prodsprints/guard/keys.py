@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from prodsprints.guard.errors import GuardInputError
 from prodsprints.guard.limiter import LeaseSource, Unlimited, Unmetered
 from prodsprints.guard.ownership import Owned, Threads
+from prodsprints.guard.telemetry import Quota
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 # Looking for the fullest bucket at every call would cost more than the rest of the pool.
 _CALLS_A_TURN = 16
+_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class KeyPool(Owned):
             )
         if len({key.name for key in keys}) < len(keys):
             raise GuardInputError("Two keys of a pool have one name.", next_step="Give each key a name of its own.")
+        if any(len(key.secret) >= _SHORTEST_SECRET and key.secret in key.name for key in keys):
+            raise GuardInputError(
+                "A key's name holds its secret.",
+                why="Names stand in metrics, on pages and in logs; secrets never do.",
+                next_step="Name the key after its account or its place, not after its value.",
+            )
         scopes = dict.fromkeys(key.scope or key.name for key in keys)
         self.quotas = {scope: quota(scope) if quota else Unmetered() for scope in scopes}
         self.held = tuple(HeldKey(key, self.quotas[key.scope or key.name]) for key in keys)
@@ -93,6 +101,20 @@ class KeyPool(Owned):
     def frozen_keys(self, now: float) -> tuple[str, ...]:
         """The names of the keys that wait until their provider takes them again."""
         return tuple(held.key.name for held in self.held if held.quota.frozen_until > now)
+
+    def standing(self, now: float) -> tuple[Quota, ...]:
+        """Each scope's bucket as it stands, with the names of its keys."""
+        return tuple(
+            Quota(
+                scope=scope,
+                keys=tuple(held.key.name for held in self.held if held.quota is quota),
+                rate=getattr(quota, "rate", None),
+                burst=getattr(quota, "burst", None),
+                remaining=remaining if (remaining := quota.remaining(now)) < inf else None,
+                frozen_seconds=max(0.0, quota.frozen_until - now),
+            )
+            for scope, quota in self.quotas.items()
+        )
 
     def claim(self, owner: Threads | AbstractEventLoop) -> None:
         super().claim(owner)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from prodsprints.guard import spans
 from prodsprints.guard.breaker import CircuitBreaker
 from prodsprints.guard.budget import RetryBudget
 from prodsprints.guard.bulkhead import Bulkhead
@@ -40,9 +41,11 @@ class Layers(Owned):
     longest_freeze_seconds: float
     clock: Clock
     random: Callable[[], float]
+    sampled: float = 0.0
 
     def __post_init__(self) -> None:
         self.telemetry = Telemetry()
+        self.spans = spans.bucket()
         self.reaper: Reaper | None = None
 
     @property
@@ -66,8 +69,10 @@ class Layers(Owned):
             self.throttled(held, error, now)
         self.bulkhead.leave()
         self.breaker.ended(era, error, now)
+        outcome = Outcome.of(error)
+        self.telemetry.attempted(outcome, now - began)
         if not isinstance(error, Exception):
-            self.telemetry.ended(Outcome.of(error), now - began)
+            self.telemetry.ended(outcome, now - began)
 
     def throttled(self, held: HeldKey, error: RateLimitError, now: float) -> None:
         """The provider throttles `held`: leave it alone. A Rejection is no word of the provider's."""
@@ -81,16 +86,21 @@ class Layers(Owned):
         return otherwise if asked is None else min(asked, self.longest_freeze_seconds)
 
     def snapshot(self) -> Snapshot:
-        telemetry = self.telemetry
+        telemetry, breaker, now = self.telemetry, self.breaker, self.clock.now()
         with STATE:
             return Snapshot(
                 name=self.name,
-                circuit=self.breaker.circuit,
-                trips=self.breaker.trips,
+                circuit=breaker.circuit,
+                trips=breaker.trips,
+                last_trips=tuple(now - tripped_at for tripped_at in breaker.last_trips),
                 in_flight=self.bulkhead.in_flight,
+                limit=self.bulkhead.limit,
                 retry_tokens=self.budget.tokens,
-                frozen_keys=self.keys.frozen_keys(self.clock.now()),
-                calls={outcome: histogram.freeze() for outcome, histogram in telemetry.histograms.items()},
+                retry_reserve=self.budget.reserve,
+                quotas=self.keys.standing(now),
+                calls=telemetry.calls(),
+                attempts=telemetry.attempts(),
+                rejections=telemetry.rejections(),
                 retries=telemetry.retries,
                 throttled=telemetry.throttled,
                 budget_spent=telemetry.budget_spent,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from prodsprints.guard import spans
 from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.effects import Run, Sleep, Steps
 from prodsprints.guard.errors import CallTimeoutError, DeadlineExceeded, QuotaSpentError, RateLimitError, Rejection
@@ -13,6 +15,7 @@ from prodsprints.guard.fallback import Failover, Fallback
 from prodsprints.guard.keys import HeldKey
 from prodsprints.guard.layers import Layers
 from prodsprints.guard.ownership import STATE
+from prodsprints.guard.spans import Retried, Story
 from prodsprints.guard.telemetry import Outcome
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class Call(Generic[T]):
         kwargs: Mapping[str, Any],
         began: float,
         failed: Exception | None = None,
+        *,
+        sampled: bool = False,
     ) -> None:
         self._guarded = guarded
         self._layers = guarded.layers
@@ -62,6 +67,7 @@ class Call(Generic[T]):
         self._ends_at = began + guarded.layers.deadline_seconds
         self._failed = failed
         self._outcome = Outcome.SUCCEEDED
+        self._story = Story(attempts=0 if failed is None else 1, sampled=sampled)
 
     def steps(self) -> Steps[T]:
         """Deadline: everything inside ends in time, because nothing inside waits longer than what remains."""
@@ -76,8 +82,10 @@ class Call(Generic[T]):
             self._outcome = Outcome.of(error)
             raise
         finally:
+            seconds = self._now() - self._began
             with STATE:
-                self._layers.telemetry.ended(self._outcome, self._now() - self._began)
+                self._layers.telemetry.ended(self._outcome, seconds)
+            spans.tell(self._layers, self._story, self._outcome, seconds)
 
     def _fallback(self) -> Steps[T]:
         """If nobody could do it, answer with what is at hand."""
@@ -131,7 +139,7 @@ class Call(Generic[T]):
     def _breaker(self) -> Steps[T]:
         """Leave a failing provider alone; each attempt tells the breaker how it ended."""
         breaker = self._layers.breaker
-        with STATE:
+        with self._admission():
             era = breaker.admit(self._now())
         try:
             answer: T = yield from self._bulkhead()
@@ -146,7 +154,7 @@ class Call(Generic[T]):
     def _bulkhead(self) -> Steps[T]:
         """Only so many at a time, those that wait for a token included."""
         bulkhead = self._layers.bulkhead
-        with STATE:
+        with self._admission():
             bulkhead.enter()
         try:
             return (yield from self._key())
@@ -175,11 +183,12 @@ class Call(Generic[T]):
                 return found
             spread = self._layers.random() * min(found, _SPREAD_SECONDS) if keys.frozen_keys(now) else 0.0
             if now + found + spread >= self._ends_at:
-                raise QuotaSpentError(
-                    what="No key for this provider has quota left in time.",
-                    retry_after=found,
-                    next_step=f"Try again in {found:.1f} s, call less often, or add a key of another account.",
-                )
+                with self._admission():
+                    raise QuotaSpentError(
+                        what="No key for this provider has quota left in time.",
+                        retry_after=found,
+                        next_step=f"Try again in {found:.1f} s, call less often, or add a key of another account.",
+                    )
             yield Sleep(max(found + spread, _SHORTEST_SLEEP_SECONDS))
 
     def _timeout(self, held: HeldKey) -> Steps[T]:
@@ -188,8 +197,28 @@ class Call(Generic[T]):
         args = self._args
         if self._guarded.with_attempt:
             args = (Attempt(held.key, self._now() + seconds, self._layers.clock.now), *args)
-        answer: T = yield Run(self._guarded.fn, args, self._kwargs, seconds)
+        began, outcome = self._now(), Outcome.SUCCEEDED
+        self._story.attempts += 1
+        try:
+            answer: T = yield Run(self._guarded.fn, args, self._kwargs, seconds)
+        except BaseException as error:
+            outcome = Outcome.of(error)
+            raise
+        finally:
+            with STATE:
+                self._layers.telemetry.attempted(outcome, self._now() - began)
         return answer
+
+    @contextmanager
+    def _admission(self) -> Iterator[None]:
+        """Where a layer may turn the call away; that is counted here, whatever a fallback makes of it."""
+        with STATE:
+            try:
+                yield
+            except Rejection as rejection:
+                self._story.rejected = Outcome.of(rejection)
+                self._layers.telemetry.rejected(self._story.rejected)
+                raise
 
     def _pause(self, state: RetryCallState, error: Exception) -> float:
         """How long to wait before the next attempt; raises `error` if there is to be none.
@@ -213,6 +242,7 @@ class Call(Generic[T]):
                 layers.telemetry.budget_spent += 1
                 raise error
             layers.telemetry.retries += 1
+        self._story.retries.append(Retried(now - self._began, type(error).__name__, pause))
         state.upcoming_sleep = pause
         state.idle_for += pause
         return pause

@@ -65,6 +65,10 @@ class Durations:
     def calls(self) -> int:
         return sum(self.counts)
 
+    def __add__(self, other: Durations) -> Durations:
+        counts = tuple(one + another for one, another in zip(self.counts, other.counts, strict=True))
+        return Durations(self.bounds, counts, self.seconds + other.seconds)
+
     def quantile(self, share: float) -> float:
         """The bound below which `share` of the calls lie; infinity beyond the last bound; 0 without calls."""
         below, wanted = 0, share * self.calls
@@ -76,19 +80,48 @@ class Durations:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """A scope's bucket as it stands; `keys` are the names of those that share it, never their secrets.
+
+    `rate` and `burst` are None where nobody knows the limit; `remaining` is None where nothing counts.
+    """
+
+    scope: str
+    keys: tuple[str, ...]
+    rate: float | None
+    burst: float | None
+    remaining: float | None
+    frozen_seconds: float
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """What a guard has seen since it was built."""
+    """What a guard has seen since it was built.
+
+    Durations are of whole calls in `calls` and of single attempts in `attempts`; `rejections` count what the guard
+    itself turned away, also where a fallback answered then. `last_trips` are ages in seconds, the oldest first.
+    """
 
     name: str
     circuit: Circuit
     trips: int
+    last_trips: tuple[float, ...]
     in_flight: int
+    limit: float
     retry_tokens: float
-    frozen_keys: tuple[str, ...]
+    retry_reserve: float
+    quotas: tuple[Quota, ...]
     calls: Mapping[Outcome, Durations]
+    attempts: Mapping[Outcome, Durations]
+    rejections: Mapping[Outcome, int]
     retries: int
     throttled: int
     budget_spent: int
+
+    @property
+    def frozen_keys(self) -> tuple[str, ...]:
+        """The names of the keys that wait until their provider takes them again."""
+        return tuple(key for quota in self.quotas if quota.frozen_seconds > 0 for key in quota.keys)
 
     def count(self, outcome: Outcome) -> int:
         return self.calls[outcome].calls if outcome in self.calls else 0
@@ -112,14 +145,53 @@ class Histogram:
 
 
 class Telemetry:
-    """The counts of one guard."""
+    """The counts of one guard.
+
+    A call that its first attempt answers is counted once, `at_once`, as the call and as the attempt that it is.
+    """
 
     def __init__(self) -> None:
-        self.succeeded = Histogram()
-        self.histograms = {Outcome.SUCCEEDED: self.succeeded}
+        self.at_once = Histogram()
+        self._calls: dict[Outcome, Histogram] = {}
+        self._attempts: dict[Outcome, Histogram] = {}
+        self._rejections: dict[Outcome, int] = {}
         self.retries = 0
         self.throttled = 0
         self.budget_spent = 0
 
     def ended(self, outcome: Outcome, seconds: float) -> None:
-        self.histograms.setdefault(outcome, Histogram()).add(seconds)
+        """A call ended, after more than one attempt or without success."""
+        _add(self._calls, outcome, seconds)
+
+    def attempted(self, outcome: Outcome, seconds: float) -> None:
+        """One attempt of such a call ended."""
+        _add(self._attempts, outcome, seconds)
+
+    def rejected(self, outcome: Outcome) -> None:
+        """The guard itself turned a call away."""
+        self._rejections[outcome] = self._rejections.get(outcome, 0) + 1
+
+    def calls(self) -> dict[Outcome, Durations]:
+        return self._frozen(self._calls)
+
+    def attempts(self) -> dict[Outcome, Durations]:
+        return self._frozen(self._attempts)
+
+    def rejections(self) -> dict[Outcome, int]:
+        return dict(self._rejections)
+
+    def _frozen(self, histograms: dict[Outcome, Histogram]) -> dict[Outcome, Durations]:
+        # copied first: an event loop may go on counting meanwhile, without a lock
+        frozen = {outcome: histogram.freeze() for outcome, histogram in list(histograms.items())}
+        at_once = self.at_once.freeze()
+        if at_once.calls:
+            others = frozen.get(Outcome.SUCCEEDED)
+            frozen[Outcome.SUCCEEDED] = at_once + others if others else at_once
+        return frozen
+
+
+def _add(histograms: dict[Outcome, Histogram], outcome: Outcome, seconds: float) -> None:
+    histogram = histograms.get(outcome)
+    if histogram is None:
+        histogram = histograms[outcome] = Histogram()
+    histogram.add(seconds)
