@@ -170,6 +170,10 @@ def test_each_damage_to_a_schema_is_one_small_change(source: str, changes: set[s
     assert {mutant.change for mutant in mutants_sql.generate("m:a.sql", f"{source};\n")} == changes
 
 
+def test_a_schema_of_nothing_but_comments_cannot_be_damaged() -> None:
+    assert mutants_sql.generate("empty", "-- nothing yet\n") == []
+
+
 def test_each_damage_to_a_schema_knows_the_statement_it_is_in() -> None:
     source = "create table a (b int default 1);\ndo $$ begin perform 2; end $$;\ngrant select\n on a to b;"
     found = {mutant.statement.partition(";")[0] for mutant in mutants_sql.generate("m:a.sql", source)}

@@ -43,6 +43,9 @@ class _Edit:
     operator: str
 
 
+_END = _Token("sign", ";", 0)
+
+
 def generate(module: str, source: str) -> list[Mutant]:
     """Every mutant of a file, in order: comparisons, boolean operators, conditions, numbers, negations, and statements.
 
@@ -62,9 +65,7 @@ def generate(module: str, source: str) -> list[Mutant]:
 
 def _operators(tokens: list[_Token]) -> Iterator[_Edit]:
     between = False
-    for (before, token), behind in zip(
-        pairwise([_Token("sign", ";", 0), *tokens]), [*tokens[1:], _Token("sign", ";", 0)], strict=True
-    ):
+    for (before, token), behind in zip(pairwise([_END, *tokens]), [*tokens, _END][1:], strict=True):
         word = token.text.lower()
         between = between or word == "between"
         if word == "and" and between:
