@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
+import httpx
+
 from prodsprints.guard import (
     Answer,
     Attempt,
@@ -13,16 +15,21 @@ from prodsprints.guard import (
     Guard,
     KeyPool,
     LeaseSource,
+    Limit,
+    Profile,
     RateLimiter,
     StaleIfError,
     circuit_breaker,
+    profile,
     retry,
     retry_if_exception_type,
     stop_after_attempt,
     wait_exponential_jitter,
 )
+from prodsprints.guard.transports.httpx import AsyncGuardedTransport, GuardedTransport
 
 guard = Guard("provider")
+github = Guard.for_provider("github", deadline_seconds=5, limiter=RateLimiter(rate=1))
 source: LeaseSource = RateLimiter(rate=1)
 
 
@@ -88,7 +95,18 @@ class Client:
         return str(number)
 
 
+class OurGuard(Guard):
+    pass
+
+
 async def uses() -> None:
+    assert_type(github, Guard)
+    assert_type(OurGuard.for_provider(profile("github")), OurGuard)
+    assert_type(profile("github"), Profile)
+    assert_type(profile("github").limit, Limit | None)
+    assert_type(profile("github").limiter(), RateLimiter | None)
+    assert_type(httpx.Client(transport=GuardedTransport(github)).get("/"), httpx.Response)
+    assert_type(await httpx.AsyncClient(transport=AsyncGuardedTransport(github)).get("/"), httpx.Response)
     assert_type(plain(1, text="a"), list[str])
     assert_type(await asynchronous(1), str)
     assert_type(await retried(1), str)
@@ -104,6 +122,8 @@ async def uses() -> None:
 
 
 def mistakes() -> None:
+    Guard.for_provider("github", deadline="5")  # type: ignore[call-arg]
+    httpx.Client(transport=AsyncGuardedTransport(github))  # type: ignore[arg-type]
     plain("1")  # type: ignore[arg-type]
     with_key(Attempt, 1)  # type: ignore[call-arg, arg-type]
     KeyPool([], quota=lambda scope: 5)  # type: ignore[arg-type, return-value]

@@ -15,6 +15,9 @@ class GuardError(ProdSprintsError):
     retry_after: float | None = None
     """Seconds before which another try is useless; None if nobody said."""
 
+    repeatable: bool = True
+    """False where the call must not be made again, whatever the strategies say: it may have been done already."""
+
     def __init__(self, what: str = "The call failed.", *, why: str = "", next_step: str = "Try again later.") -> None:
         super().__init__(what, why=why, next_step=next_step)
 

@@ -176,6 +176,11 @@ class Guard:
     def name(self) -> str:
         return self._layers.name
 
+    @property
+    def attempt_seconds(self) -> float:
+        """How long one attempt may take: what the client inside is to be given as its own time-out."""
+        return self._layers.first_attempt_seconds
+
     def snapshot(self) -> Snapshot:
         """What this guard has seen so far."""
         return self._layers.snapshot()

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from prodsprints.guard import spans
 from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.effects import Run, Sleep, Steps
-from prodsprints.guard.errors import CallTimeoutError, DeadlineExceeded, QuotaSpentError, RateLimitError, Rejection
+from prodsprints.guard.errors import (
+    CallTimeoutError,
+    DeadlineExceeded,
+    GuardError,
+    QuotaSpentError,
+    RateLimitError,
+    Rejection,
+)
 from prodsprints.guard.fallback import Failover, Fallback
 from prodsprints.guard.keys import HeldKey
 from prodsprints.guard.layers import Layers
@@ -130,7 +137,7 @@ class Call(Generic[T]):
                     with STATE:
                         self._layers.budget.succeeded()
                     return answer
-            if isinstance(error, Rejection):
+            if isinstance(error, Rejection) or (isinstance(error, GuardError) and not error.repeatable):
                 raise error
             state = self._next_state(state, error)
             yield Sleep(self._pause(state, error))

@@ -9,14 +9,8 @@ from prodsprints.controls.providers.answers import LONGEST_BYTES, Identity, Refu
 from prodsprints.controls.providers.errors import ProviderAnswerError, ProviderRefusedError, ProviderUnavailableError
 from prodsprints.controls.providers.signing import Service, Signer
 from prodsprints.guard import RateLimitError
+from prodsprints.guard.transports.botocore import THROTTLED
 
-# As botocore's standard retry mode has them: AWS answers most of these with status 400.
-_THROTTLED = frozenset({
-    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
-    "TooManyRequestsException", "ProvisionedThroughputExceededException", "TransactionInProgressException",
-    "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "SlowDown", "PriorRequestNotComplete",
-    "EC2ThrottledException",
-})  # fmt: skip
 _TOO_MANY_REQUESTS = 429
 
 _NEXT_STEPS = {
@@ -54,7 +48,7 @@ class Aws:
         if response.status_code == httpx.codes.OK:
             return body
         refusal = answers.refusal(body)
-        if response.status_code == _TOO_MANY_REQUESTS or refusal.code in _THROTTLED:
+        if response.status_code == _TOO_MANY_REQUESTS or refusal.code in THROTTLED:
             raise RateLimitError(
                 response.headers.get("Retry-After"),
                 what=f"AWS {service.name} throttles these credentials.",
