@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from prodsprints.kernel.settings import Settings
 from prodsprints.ledger import merkle, people
 from prodsprints.ledger.errors import (
     ForeignEvidenceError,
+    KeyLostError,
     LedgerTamperedError,
     NoSuchEntryError,
     NotSequencedError,
@@ -23,6 +25,7 @@ from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.sequencer import Sequencer
 from prodsprints.ledger.statement import PredicateType, Statement
 from prodsprints.store.database import Database
+from prodsprints.store.embedded import EmbeddedPostgres
 
 Says = Callable[..., Statement]
 TABLES = ("ledger_statements", "ledger_entries", "ledger_nodes", "ledger_checkpoints", "ledger_queue")
@@ -67,11 +70,7 @@ def test_the_same_statement_at_once_is_taken_once(
         except ReplayedError:
             outcomes.append("replayed")
 
-    threads = [threading.Thread(target=append) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(12, append)
     sequencer.sequence(tenant)
     assert sorted(outcomes) == sorted([said.digest, *["replayed"] * 11])
     assert ledger.size() == 2
@@ -97,6 +96,48 @@ def test_one_bad_statement_among_many_at_once_is_the_only_one_refused(
     sequencer.sequence(tenant)
     assert failed == ["5"]
     assert ledger.size() == 2 + 11
+
+
+def test_those_who_append_at_the_same_time_share_commits(
+    ledger: Ledger, sequencer: Sequencer, says: Says, tenant: UUID, postgres: EmbeddedPostgres
+) -> None:
+    ledger.append(says())
+    in_threads(8, lambda: [ledger.append(says()) for _ in range(20)])
+    with psycopg.connect(postgres.admin_address().conninfo) as owner:
+        counted = "select count(*), count(distinct xmin::text) from ledger_statements where tenant_id = %s"
+        statements, commits = owner.execute(counted, [tenant]).fetchone() or (0, 0)
+    assert statements == 2 + 160
+    assert commits <= 2 + 160 / 2
+
+
+def test_an_append_that_fails_with_others_leaves_the_way_free(
+    ledger: Ledger, keyring: Keyring, sequencer: Sequencer, says: Says, tenant: UUID, settings: Settings
+) -> None:
+    ledger.append(says())
+    keys = settings.home / "secrets" / "keys" / f"{tenant}.json"
+    kept, lost = keys.with_suffix(".kept"), []
+    keys.rename(kept)
+
+    def append() -> None:
+        with pytest.raises(KeyLostError) as raised:
+            ledger.append(says())
+        lost.append(raised.value)
+
+    in_threads(8, append)
+    kept.rename(keys)
+    in_threads(8, lambda: ledger.append(says()))
+    sequencer.sequence(tenant)
+    assert len(lost) == 8
+    assert ledger.size() == 2 + 8
+
+
+def in_threads(count: int, act: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=act) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_a_statement_for_another_tenant_is_refused(ledger: Ledger, says: Says) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from threading import Lock
 from uuid import UUID
 
@@ -16,33 +15,78 @@ from prodsprints.ledger.merkle import hashes_in
 from prodsprints.store.database import Database, one, patient
 
 _MOST_TOGETHER = 256
+_GATHERING_SECONDS = 0.001
 
 
 class Staging:
-    """The way of one tenant's statements into the database. Its callers are threads, and each waits for the commit."""
+    """The way of one tenant's statements into the database. Its callers are threads, and each waits for the commit.
+
+    A commit costs as much as a dozen statements in it, so that one who stores waits a moment for those who came with
+    the last one and will be back; whoever is alone waits for nobody.
+    """
 
     def __init__(self, db: Database, tenant_id: UUID, keyring: Keyring) -> None:
         self._db = db
         self._tenant_id = tenant_id
         self._keyring = keyring
-        self._gathering = Lock()
-        self._storing = Lock()
+        self._lock = Lock()
         self._gathered: list[_Ticket] = []
+        self._leader: _Ticket | None = None
+        self._expected = 1
+        self._is_waiting = False
 
     def store(self, role: Role, payload: bytes) -> str:
         """Sign in the name of `role` and store; returns the digest. Raises ReplayedError, KeyLostError, and others."""
         ticket = _Ticket(role, payload)
-        with self._gathering:
-            self._gathered.append(ticket)
-        while not ticket.done:
-            with self._storing:  # whoever comes first stores for all; the others find it done
-                if not ticket.done:
-                    self._store_together()
+        self._join(ticket)
+        try:
+            ticket.turn.acquire()
+            if not ticket.done:  # whoever comes first stores for all; the others find it done, or lead the next ones
+                self._lead(ticket)
+        finally:
+            self._leave(ticket)
         return ticket.outcome()
 
-    def _store_together(self) -> None:
-        with self._gathering:
+    def _join(self, ticket: _Ticket) -> None:
+        with self._lock:
+            self._gathered.append(ticket)
+            if self._leader is None:
+                self._leader = ticket
+                ticket.turn.release()
+            elif self._is_waiting and len(self._gathered) >= self._expected:
+                self._is_waiting = False
+                self._leader.turn.release()
+
+    def _lead(self, leader: _Ticket) -> None:
+        with self._lock:
+            self._is_waiting = is_early = len(self._gathered) < min(self._expected, _MOST_TOGETHER)
+        if is_early:
+            leader.turn.acquire(timeout=_GATHERING_SECONDS)
+        with self._lock:
+            self._is_waiting = False
             tickets, self._gathered = self._gathered[:_MOST_TOGETHER], self._gathered[_MOST_TOGETHER:]
+        try:
+            self._store_together(tickets)
+        finally:
+            with self._lock:
+                self._expected = len(tickets) + len(self._gathered)
+            for ticket in tickets:
+                ticket.done = True
+                if ticket is not leader:
+                    ticket.turn.release()
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """However it ended, also by an interrupt: the next one leads."""
+        with self._lock:
+            if not ticket.done and ticket in self._gathered:
+                self._gathered.remove(ticket)
+            if self._leader is ticket:
+                self._is_waiting = False
+                self._leader = self._gathered[0] if self._gathered else None
+                if self._leader is not None:
+                    self._leader.turn.release()
+
+    def _store_together(self, tickets: list[_Ticket]) -> None:
         try:
             with self._keyring.speaking(self._tenant_id) as signer:
                 stored = store(self._db, signer, [(ticket.role, ticket.payload) for ticket in tickets])
@@ -52,19 +96,20 @@ class Staging:
             for ticket in tickets:
                 ticket.error = error
             raise
-        finally:
-            for ticket in tickets:
-                ticket.done = True
 
 
-@dataclass
 class _Ticket:
-    role: Role
-    payload: bytes
-    done: bool = False
-    added: bool = False
-    digest: str = ""
-    error: BaseException | None = None
+    """One statement on its way; `turn` is released when it is stored, or when its caller is to lead."""
+
+    def __init__(self, role: Role, payload: bytes) -> None:
+        self.role = role
+        self.payload = payload
+        self.turn = Lock()
+        self.turn.acquire()
+        self.done = False
+        self.added = False
+        self.digest = ""
+        self.error: BaseException | None = None
 
     def outcome(self) -> str:
         if self.error is not None:
