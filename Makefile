@@ -29,11 +29,12 @@ mutants: $(VENV)/dev.stamp ## Damage copies of every control, and see whether it
 	@$(BIN)/prodsprints drill mutate --json > $(VENV)/mutants.jsonl; status=$$?; \
 		$(BIN)/python scripts/mutation_reference.py $(VENV)/mutants.jsonl && exit $$status
 
-check: $(VENV)/dev.stamp ## Format, lint, types, and which room may import which
+check: $(VENV)/dev.stamp ## Format, lint, types, which room may import which, and that no call goes out unguarded
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/unguarded.py
 
 bench: $(VENV)/dev.stamp ## Every benchmark beside its peers
 	@$(BIN)/prodsprints bench --json
