@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from prodsprints.controls.dns import servers
 from prodsprints.controls.dns.errors import BadNameError, NameNotFoundError, NoServerAnswersError
 from prodsprints.controls.dns.servers import Found, NotServedError, Servers
+from support_waiting import eventually
 
 Make = Callable[[], Any]
 
@@ -149,3 +150,27 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
         assert servers.canonical(text).endswith(".")
     except BadNameError:
         return
+
+
+def test_a_dead_server_is_left_alone_for_a_moment_and_nobody_waits_for_it(dns_talk: Make) -> None:
+    talk = dns_talk()
+    talk.rcode = dns.rcode.SERVFAIL
+    talk.records = ["www.test. 300 A 192.0.2.1"]
+    asking = Servers(lambda: [talk.server])
+    for _ in range(2):  # three rounds each
+        with pytest.raises(NoServerAnswersError):
+            asking.ask("www.test", within_seconds=5)
+    assert len(talk.asked) == 5
+    with pytest.raises(NoServerAnswersError) as caught:
+        asking.ask("www.test", within_seconds=5)
+    assert "left alone" in str(caught.value)
+    assert len(talk.asked) == 5
+    talk.rcode = dns.rcode.NOERROR
+    assert eventually(lambda: answer_of(asking)) == ("192.0.2.1",)
+
+
+def answer_of(asking: Servers) -> tuple[str, ...]:
+    try:
+        return asking.ask("www.test", within_seconds=5).addresses
+    except NoServerAnswersError:
+        return ()

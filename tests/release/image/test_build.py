@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from prodsprints.guard import CircuitBreaker, Guard, Outcome, Retry, ServiceUnavailable
 from prodsprints.release.image import layer
 from prodsprints.release.image.contents import packages
 from prodsprints.release.image.environment import runtime_environment
@@ -131,6 +132,26 @@ def test_an_index_out_of_reach_is_called_by_its_name(workshop: Workshop, monkeyp
     with pytest.raises(InstallError, match="cannot be reached") as caught:
         workshop.build()
     assert "hunter2" not in str(caught.value) + "".join(workshop.said)
+
+
+def test_while_the_index_is_out_of_reach_further_builds_are_told_so_at_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    open_at_once = CircuitBreaker(failure_threshold=1, failures=(ServiceUnavailable,))
+    guard = Guard("package-index", breaker=open_at_once, retry=Retry.never())
+    monkeypatch.setattr("prodsprints.release.image.install.index_guard", lambda: guard)
+    for name in ("anything-at-all", "something-else"):
+        workshop.write({"requirements.txt": f"{name}\n"})
+        with pytest.raises(InstallError, match="cannot be reached") as caught:
+            workshop.build()
+    assert "PIP_INDEX_URL" in caught.value.next_step and "Try again in" in caught.value.next_step
+    assert guard.snapshot().count(Outcome.CIRCUIT_OPEN) == 1
+    assert not any("something-else" in line for line in workshop.said)
 
 
 def test_requirements_with_hashes_are_held_to_them(workshop: Workshop) -> None:

@@ -263,6 +263,7 @@ _silent: Experiment[Fleet, Names] = Experiment(
         "prodsprints.controls.dns.hosts",
         "prodsprints.controls.dns.names",
         "prodsprints.controls.dns.servers",
+        "prodsprints.guard",
         "prodsprints.kernel.errors",
     ),
     peers=(TWISTED,),

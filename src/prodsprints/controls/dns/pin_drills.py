@@ -263,6 +263,7 @@ pinned_address: Experiment[Service, Caller] = Experiment(
         "prodsprints.controls.dns.names",
         "prodsprints.controls.dns.resolver",
         "prodsprints.controls.dns.servers",
+        "prodsprints.guard",
         "prodsprints.kernel.errors",
     ),
     peers=(Peer("OpenSSL, by Python's ssl", ssl.OPENSSL_VERSION.split()[1], PeerClass.ENGINE), TWISTED),

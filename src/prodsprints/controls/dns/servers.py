@@ -1,10 +1,11 @@
-"""Asks DNS servers for a name's addresses: the next one when one does not answer in time."""
+"""Asks DNS servers for a name's addresses, each through a guard: the next one when one does not answer in time."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dns.exception
 import dns.message
@@ -15,9 +16,13 @@ import dns.rdatatype
 import dns.resolver
 
 from prodsprints.controls.dns.errors import BadNameError, NameNotFoundError, NoServerAnswersError
+from prodsprints.guard import CircuitBreaker, Guard, Rejection, Retry, profile
 
 _ROUNDS_SECONDS = (0.4, 1.6, 4.0)  # each server's time to answer; most need little, a cold recursive one may not
 _AVOID_SECONDS = 10.0  # a server that did not answer is asked last for so long
+# Nobody waits for one that is dead; one is asked again soon, because without names nothing else can be reached.
+_FAILURES_IN_A_ROW = 5
+_REST_SECONDS = 1.0
 _MOST_ADDRESSES = 16
 _LONGEST_NAME = 253
 
@@ -58,6 +63,7 @@ class Servers:
         self._where = where
         self._clock = clock
         self._failed_at: dict[Server, float] = {}
+        self._guarded: dict[Server, Callable[[dns.name.Name, float], Found]] = {}
 
     def ask(self, name: str, *, within_seconds: float) -> Found:
         """The addresses of `name`. Raises NameNotFoundError, or NoServerAnswersError when nobody answers in time."""
@@ -70,7 +76,9 @@ class Servers:
                 if seconds <= 0:
                     break
                 try:
-                    found = _ask(server, question, seconds)
+                    found = self._guard(server)(question, seconds)
+                except Rejection as error:
+                    trouble.setdefault(server, f"left alone, {error.why.rstrip('.').lower()}")
                 except _FAILURES as error:
                     trouble[server] = _words(error, seconds)
                     self._failed_at[server] = self._clock()
@@ -85,9 +93,24 @@ class Servers:
 
     def _in_order(self) -> list[Server]:
         servers = list(self._where())
+        self._guarded = {server: self._guard(server) for server in servers}
         since = self._clock() - _AVOID_SECONDS
         self._failed_at = {server: at for server, at in self._failed_at.items() if server in servers and at > since}
         return sorted(servers, key=lambda server: server in self._failed_at)
+
+    def _guard(self, server: Server) -> Callable[[dns.name.Name, float], Found]:
+        return self._guarded.get(server) or _guarded(server)
+
+
+def _guarded(server: Server) -> Callable[[dns.name.Name, float], Found]:
+    guard = Guard.for_provider(
+        replace(profile("dns"), name=f"dns {server}"),
+        retry=Retry.never(),  # whoever asks goes on to the next server
+        breaker=CircuitBreaker(
+            failure_threshold=_FAILURES_IN_A_ROW, recovery_timeout=_REST_SECONDS, failures=_FAILURES
+        ),
+    )
+    return guard(functools.partial(_ask, server))
 
 
 def of_this_machine() -> tuple[Server, ...]:

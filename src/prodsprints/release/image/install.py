@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -13,6 +14,16 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from prodsprints.guard import (
+    Attempt,
+    CircuitBreaker,
+    CircuitOpenError,
+    Guard,
+    Retry,
+    ServiceUnavailable,
+    retry_if_exception_type,
+    stop_after_attempt,
+)
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.release.image.dependencies import Dependencies
 from prodsprints.release.image.errors import InstallError, NoSpaceError
@@ -25,6 +36,7 @@ from prodsprints.runtime import sandbox, users
 
 _FORM = "1"  # raise it when what this module writes changes
 _TIMEOUT_SECONDS = 20 * 60.0
+_ATTEMPTS = 2  # pip makes each of its requests again by itself
 _SHOWN_LINES = 12
 _MAX_REPORT_BYTES = 64 * 1024**2
 _PIP = (
@@ -35,9 +47,10 @@ _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Name or service not known|Temporary failure in name resolution"
     r"|Network is unreachable|Connection refused|nodename nor servname|ConnectTimeout|ProxyError"
 )
+_OFFLINE_STEP = "Connect to the package index (PIP_INDEX_URL, proxies), then try again; what was built before is kept."
 _HINTS = (
     (re.compile(r"No space left on device"), ""),
-    (_OFFLINE, "Connect to the package index (PIP_INDEX_URL, proxies), then try again; what was built before is kept."),
+    (_OFFLINE, _OFFLINE_STEP),
     (re.compile(r"DO NOT MATCH THE HASHES"), "Someone changed a package, or the hashes are old: lock anew and look."),
     (re.compile(r"must have hashes"), "Lock all of them with hashes (pip-compile --generate-hashes, uv export)."),
     (re.compile(r"ResolutionImpossible|conflicting"), "Relax the versions that pip names above so that they agree."),
@@ -84,6 +97,27 @@ def install(
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return installed
+
+
+@functools.cache
+def index_guard() -> Guard:
+    """What all builds of this worker reach the package index through: while it is gone, they need not all find out.
+
+    Only a connection that fails counts, and is tried once more: what pip says of packages is no fault of the index's.
+    """
+    return Guard.for_provider(
+        "package-index",
+        retry=Retry(stop=stop_after_attempt(_ATTEMPTS), retry=retry_if_exception_type(_IndexUnreachableError)),
+        breaker=CircuitBreaker(failures=(_IndexUnreachableError,)),
+    )
+
+
+class _IndexUnreachableError(ServiceUnavailable):
+    """pip ended because it could not connect."""
+
+    def __init__(self, done: sandbox.Completed) -> None:
+        super().__init__("The package index cannot be reached.")
+        self.done = done
 
 
 class _Build:
@@ -157,6 +191,19 @@ class _Build:
         installer = (str(self.interpreter.executable), "-I", "-S", str(self.pip))
         where = ("--target", str(target), "--report", str(report))
         argv = [*installer, *_PIP, *where, *pinned, *wanted]
+        try:
+            index_guard().with_attempt(self._run)(argv)
+        except _IndexUnreachableError as unreachable:
+            raise self._failure(unreachable.done) from None
+        except CircuitOpenError as error:
+            raise InstallError(
+                "The dependencies were not installed: the package index cannot be reached.",
+                why=error.why,
+                next_step=f"{_OFFLINE_STEP} {error.next_step}",
+            ) from None
+        return _archives(report)
+
+    def _run(self, attempt: Attempt, argv: Sequence[str]) -> None:
         done = sandbox.run(
             argv,
             cwd=self.work / "tree",
@@ -170,13 +217,13 @@ class _Build:
                 user=self.user,
                 limits=sandbox.Limits(file_bytes=MAX_BYTES),
             ),
-            timeout_seconds=_TIMEOUT_SECONDS,
+            timeout_seconds=attempt.remaining_seconds,
             on_line=self.on_line,
             pulse=self.pulse,
         )
         if done.timed_out or done.exit_code != 0:
-            raise self._failure(done)
-        return _archives(report)
+            offline = not done.timed_out and _OFFLINE.search("\n".join(done.tail))
+            raise _IndexUnreachableError(done) if offline else self._failure(done)
 
     def _constrain(self, target: Path, name: str) -> None:
         found = metadata.distributions(path=[str(target)])
