@@ -31,6 +31,7 @@ _SECTIONS = {
         "config": "The effective configuration, each value with its source.",
         "drill": "Break one real thing on purpose; did its control hold?",
         "register": "The risks, claimed beside proven; import, export, gate.",
+        "notify": "Tell an audience something; Slack, else e-mail, else SMS.",
         "incident": "A risk that happened: declare it, link a drill, close it.",
         "evidence": "Export what was signed, and verify it anywhere, offline.",
         "bench": "Run a benchmark beside its named peers.",

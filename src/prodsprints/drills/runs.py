@@ -16,7 +16,9 @@ from prodsprints.drills.journal import Journal
 from prodsprints.drills.schedule import Slot
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.redaction import Redactor
-from prodsprints.store.database import Database, one, patient
+from prodsprints.notify import outbox
+from prodsprints.notify.message import Message
+from prodsprints.store.database import Connection, Database, one, patient
 
 Status = Literal["queued", "running", "ended"]
 Position = tuple[datetime, UUID]
@@ -240,7 +242,10 @@ def finish(
     placebo_journal: Journal | str | None = None,
     measured: Mapping[str, float] | None = None,
 ) -> bool:
-    """Record how a run of `worker` ended; False, and nothing is changed, if it is not its run any more."""
+    """Record how a run of `worker` ended; False, and nothing is changed, if it is not its run any more.
+
+    One that breaks what the run before it showed to hold is told to #ops, in the same transaction.
+    """
     journals = [each for each in (treatment_journal, placebo_journal) if isinstance(each, Journal)]
     with db.tenant(tenant_id) as connection:
         for each in journals:
@@ -266,7 +271,28 @@ def finish(
                 worker,
             ],
         )
+        if done.rowcount and outcome in _BADLY:
+            _tell(connection, id, outcome)
     return done.rowcount == 1
+
+
+_BADLY = {Outcome.FAILED: "is failing", Outcome.INVALID: "is invalid"}
+
+
+def _tell(connection: Connection, id: UUID, outcome: Outcome) -> None:
+    run = _run(one(connection.execute(_RUN + "where id = %s", [id]).fetchone()))
+    before = connection.execute(
+        """
+        select outcome from drill_runs
+        where row_id = %s and variant = %s and environment = %s and id <> %s and outcome <> 'none'
+        order by finished_at desc limit 1
+        """,
+        [run.row, run.variant, run.environment, id],
+    ).fetchone()
+    if before is None or before["outcome"] != outcome:
+        subject = f"{run.row} {_BADLY[outcome]} in {run.environment}"
+        body = f"The drill {run.variant}: {run.reason}\n\nRun {run.id}, asked for by {run.requested_by}."
+        outbox.put(connection, Message.about("#ops", "critical", subject, body), requested_by="drill")
 
 
 @patient

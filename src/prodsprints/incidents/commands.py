@@ -13,6 +13,8 @@ from prodsprints.kernel import clock
 from prodsprints.kernel.validation import nearest
 from prodsprints.ledger import people
 from prodsprints.ledger.log import Ledger
+from prodsprints.notify import outbox
+from prodsprints.notify.message import Message
 from prodsprints.store.database import Database
 
 _LONGEST_TELLING = 4_000
@@ -163,4 +165,12 @@ def _act(db: Database, ledger: Ledger, incident: Incident, action: Action) -> No
                 statement.digest,
             ],
         )
+        if action.action == "declared":
+            outbox.put(connection, _told(incident), requested_by="incident")
     ledger.append(statement)
+
+
+def _told(incident: Incident) -> Message:
+    what = f"{incident.risk} happened in {incident.environment}: {incident.title}"
+    body = f"{incident.what_happened}\n\nIncident {incident.id}."
+    return Message.about("#security" if incident.security else "#ops", "critical", what, body)

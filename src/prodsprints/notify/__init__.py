@@ -1,1 +1,1 @@
-"""What people are told, and on which channel: the outbox, the channels, and who brings what in which order."""
+"""The outbox and the channels: what is put in a transaction is told exactly if it commits, by one way or the next."""

@@ -1,9 +1,10 @@
-"""What a worker does besides releases: it sequences the ledger, looks through it once a day, and runs drills."""
+"""What a worker does besides releases: it sequences and verifies the ledger, runs drills, and tells what happened."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prodsprints.controls.integrations.notifier import Notifier
 from prodsprints.drills import runs
 from prodsprints.drills.runner import Runner
 from prodsprints.drills.schedule import Slot
@@ -19,7 +20,7 @@ from prodsprints.store.database import Database
 
 
 class Duties:
-    """The sequencer, the verifier and the drills of one worker, who beats for them under the same id."""
+    """The sequencer, the verifier, the drills and the notifier of one worker, who beats for them under the same id."""
 
     def __init__(self, db: Database, settings: Settings, worker: str) -> None:
         self._db = db
@@ -29,17 +30,20 @@ class Duties:
         witness = Witness.open(settings)
         self._sequencer = Sequencer(db, keyring, witness)
         self._verifier = Verifier(db, keyring, witness)
+        self._notifier = Notifier(db, settings, worker=worker)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
 
     def start(self) -> None:
         """Begin; returns at once."""
         self._sequencer.start()
         self._verifier.start()
+        self._notifier.start()
         self._runner.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
         self._runner.stop()
+        self._notifier.stop()
         self._verifier.stop()
         self._sequencer.stop()
 

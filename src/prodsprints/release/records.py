@@ -10,6 +10,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from prodsprints.controls.backups import soft_delete
+from prodsprints.notify import outbox
+from prodsprints.notify.message import Message, Severity
 from prodsprints.store.database import Database, one, patient
 
 Status = Literal["queued", "running", "released", "rolled_back", "refused", "failed", "aborted"]
@@ -17,6 +19,11 @@ Kind = Literal["release", "rollback"]
 Position = tuple[datetime, UUID]
 """Where a release stands in a listing: when it was asked for and, among those of one moment, its id."""
 
+_BADLY: dict[Status, tuple[Severity, str]] = {
+    "failed": ("critical", "failed"),
+    "refused": ("warning", "was refused"),
+    "rolled_back": ("critical", "was rolled back"),
+}
 ENDED: frozenset[str] = frozenset({"released", "rolled_back", "refused", "failed", "aborted"})
 
 
@@ -305,8 +312,8 @@ def finish(
 ) -> None:
     """Record how a release ended and, with `serves`, that its environment now serves it.
 
-    Repeating changes nothing, and neither does a worker whose release was taken over since: its `fencing_token` is no
-    longer the release's.
+    One that ended badly is told to #ops in the same transaction. Repeating changes nothing, and neither does a worker
+    whose release was taken over since: its `fencing_token` is no longer the release's.
     """
     with db.tenant(release.tenant_id) as connection:
         ended = connection.execute(
@@ -322,6 +329,17 @@ def finish(
                 " where id = %s",
                 [release.id, port, release.environment_id],
             )
+        if status in _BADLY and ended.rowcount:
+            outbox.put(connection, _told(release, status, reason), requested_by="release")
+
+
+def _told(release: Release, status: Status, reason: str) -> Message:
+    severity, ended = _BADLY[status]
+    what = "The rollback" if release.kind == "rollback" else "The release"
+    where = f"{release.project} {release.label} to {release.environment}"
+    return Message.about(
+        "#ops", severity, f"{what} of {where} {ended}", f"{reason}\n\nRelease {release.id} of {release.commit[:12]}."
+    )
 
 
 @patient

@@ -18,6 +18,7 @@ from prodsprints.kernel.settings import Settings
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.log import Ledger
 from prodsprints.ledger.witness import Witness
+from prodsprints.notify.routes import Routes
 from prodsprints.register import documents, wiring
 from prodsprints.register.assessment import Assessment
 from prodsprints.register.assessor import Assessor
@@ -77,6 +78,7 @@ class Site:
     catalog: Catalog
     assessor: Assessor
     register_of: Callable[[UUID], Register]
+    routes: Routes
     streams: Streams = field(default_factory=Streams)
     verifications: Verifications = field(default_factory=Verifications)
     trends: Trends = field(default_factory=Trends)
@@ -89,7 +91,7 @@ class Site:
         catalog = wiring.catalog(register)
         register_of = partial(documents.register_of, db)
         assessor = Assessor(db, keyring, witness, catalog, register_of)
-        proof = (keyring, witness, catalog, assessor, register_of)
+        proof = (keyring, witness, catalog, assessor, register_of, Routes(settings))
         return Site(settings, db, register, agent, hosts, reader_tenant, *proof)
 
     def ledger(self, tenant_id: UUID) -> Ledger:

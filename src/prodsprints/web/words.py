@@ -29,6 +29,9 @@ _STATUS = {
     "stale": ("Stale", "warn"),
     "attested": ("Attested", "good"),
     "proven": ("Proven", "good"),
+    "waiting": ("Waiting", "live"),
+    "delivered": ("Delivered", "good"),
+    "dead": ("Not delivered", "bad"),
     "ok": ("Within", "good"),
     "warn": ("Close to its threshold", "warn"),
     "breach": ("Beyond its threshold", "bad"),
@@ -55,6 +58,13 @@ def status(name: str) -> str:
 def tone(name: str) -> str:
     """Which colour a status has: good, bad, warn, live or idle."""
     return _STATUS[name][1]
+
+
+def after(seconds: float | None) -> str:
+    """How long something took to arrive: `after 0.4 s`."""
+    if seconds is None:
+        return ""
+    return f"after {seconds:.1f} s" if seconds < 60 else f"after {seconds / 60:.0f} min"
 
 
 def meanwhile(release: Release) -> str:

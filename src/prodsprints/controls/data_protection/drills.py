@@ -34,7 +34,7 @@ _NO_CONTENT = frozenset(
         *("leases.resource", "leases.owner", "drill_runs.node", "drill_runs.status", "drill_runs.worker"),
         *("drill_runs.row_id", "drill_runs.variant", "drill_runs.environment"),
         *("tokens.digest", "tokens.purpose", "tokens.actor", "ledger_entries.leaf", "ledger_nodes.hash"),
-        "ledger_statements.key_id",
+        *("notifications.audience", "notifications.state", "ledger_statements.key_id"),
         *("ledger_checkpoints.note", "ledger_checkpoints.frontier"),
     )
 )

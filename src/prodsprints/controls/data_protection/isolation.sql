@@ -17,6 +17,7 @@ shown (role, place, columns) as (values
   ('prodsprints_dispatch', 'leases', '{tenant_id,resource,owner,fencing_token,acquired_at,expires_at}'),
   ('prodsprints_dispatch', 'drill_runs', 
    '{tenant_id,id,row_id,variant,environment,scheduled,status,node,worker,created_at}'),
+  ('prodsprints_dispatch', 'notifications', '{tenant_id,audience,seq,state,due_at}'),
   ('prodsprints_auth', 'tenants', '{id,name,created_at}'),
   ('prodsprints_auth', 'tokens', '{tenant_id,id,digest,purpose,actor,created_at,expires_at,used_at}'),
   ('prodsprints_sequencer', 'ledger_statements', '{tenant_id,id,envelope_digest,key_id}'),

@@ -8,6 +8,7 @@ from prodsprints.web.api import (
     evidence,
     governance,
     incidents,
+    notifications,
     platform,
     projects,
     register,
@@ -21,6 +22,7 @@ router.include_router(register.router)
 router.include_router(signatures.router)
 router.include_router(incidents.router)
 router.include_router(governance.router)
+router.include_router(notifications.router)
 router.include_router(projects.router)
 router.include_router(drills.router)
 router.include_router(evidence.router)

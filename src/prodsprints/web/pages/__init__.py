@@ -12,6 +12,7 @@ from prodsprints.web.pages import (
     incidents,
     indicators,
     login,
+    notifications,
     projects,
     releases,
     reports,
@@ -25,7 +26,7 @@ __all__ = ["no_such_page", "refusal", "router"]
 
 router = APIRouter()
 for _part in (
-    *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts),
+    *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts, notifications),
     *(drills, evidence, projects, environments, releases, login),
 ):
     router.include_router(_part.router)

@@ -36,6 +36,7 @@ _BELOW = {
         Place("indicators", "Indicators", "/indicators"),
         Place("trend", "Trend", "/trend"),
         Place("contacts", "Contacts", "/contacts"),
+        Place("notifications", "Notifications", "/notifications"),
     ),
 }
 
