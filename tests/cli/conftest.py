@@ -124,6 +124,17 @@ RUN: dict[str, Any] = {
     "measured": {"calls_lost": 0},
     "evidence_index": 5,
 }
+TOLD: dict[str, Any] = {
+    "id": "00000000-0000-4000-8000-0000000000f1",
+    "audience": "#ops",
+    "subject": "hello",
+    "state": "delivered",
+    "rounds": 1,
+    "delivered_by": "slack",
+    "delivered_after_seconds": 0.4,
+    "created_at": "2026-01-01T00:00:00Z",
+    "attempts": [{"channel": "slack", "outcome": "delivered", "words": "Slack answered ok", "seconds": 0.2}],
+}
 DRILL: dict[str, Any] = {
     "row": "R001.1",
     "variant": "throttling-storm",
@@ -172,6 +183,11 @@ class Double:
             ("POST", "/v1/projects/app/undelete"): (202, {"project": DELETED, "releases": [RELEASE]}),
             ("GET", "/v1/drills"): (200, {"items": [DRILL, {"row": "S003.4", "trouble": "It cannot be imported."}]}),
             ("GET", f"/v1/drill-runs/{RUN['id']}"): (200, {**RUN, **self.ran}),
+            ("GET", "/v1/notifications"): (200, {"items": [TOLD], "next": None}),
+            ("POST", "/v1/notifications"): (201, TOLD),
+            ("GET", f"/v1/notifications/{TOLD['id']}"): (200, TOLD),
+            ("POST", f"/v1/notifications/{TOLD['id']}/again"): (200, TOLD),
+            ("GET", "/v1/notification-audiences"): (200, {"items": [], "next": None}),
             ("POST", "/v1/login-links"): (
                 201,
                 {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},
