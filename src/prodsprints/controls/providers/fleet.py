@@ -1,0 +1,181 @@
+"""What a whole fleet of workers shares about its providers: one thread and one round trip at a time, to PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from math import inf
+from typing import Any, TypeVar
+from uuid import uuid4
+from weakref import WeakSet
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from prodsprints.controls.providers.leases import Frozen, LeasedBucket
+from prodsprints.controls.providers.link import Link, Part
+from prodsprints.guard import Clock, GuardInputError, LeaseSource, checks
+from prodsprints.guard.clock import SYSTEM
+from prodsprints.store.address import Address
+
+TICK_SECONDS = 0.1
+_IDLE_TICK_SECONDS = 1.0
+_LONGEST_NAME = 200
+_LONGEST_FREEZE_SECONDS = 7 * 86_400.0
+
+_log = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=Part)
+
+
+class Fleet:
+    """This process as one of the workers that share what they know of their providers.
+
+    What it hands out (buckets, breakers, budgets) works from memory; a thread of its own renews it, ten times a second
+    and at once when somebody waits. While the store is down everything goes on in this process alone, within its share.
+    """
+
+    def __init__(self, address: Address, *, clock: Clock = SYSTEM) -> None:
+        self.worker = uuid4().hex
+        self._address = address
+        self._link = Link(clock)
+        self._lock = threading.Lock()
+        self._buckets: WeakSet[Frozen] = WeakSet()
+        self._connection: psycopg.Connection[TupleRow] | None = None
+        self._recovering = False
+        self._silent = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+        self._thread.start()
+
+    def limiter(self, scope: str, *, rate: float, burst: float = 1) -> LeaseSource:
+        """Tokens of the bucket that all processes of this fleet share under the name `scope`.
+
+        The last one to ask for tokens says how large it is. `burst` should hold a tenth of a second's rate at least, or
+        the bucket overflows between two visits.
+        """
+        self._link.require_own_process("fleet")
+        return self._joined(self._buckets, LeasedBucket(self._link, _name(scope), rate=rate, burst=burst))
+
+    def unmetered(self, scope: str) -> LeaseSource:
+        """For a scope whose limit nobody knows: it is frozen fleet-wide when the provider throttles it."""
+        self._link.require_own_process("fleet")
+        return self._joined(self._buckets, Frozen(self._link, _name(scope)))
+
+    @property
+    def workers(self) -> int:
+        """How many processes were alive when the store last answered."""
+        return self._link.workers
+
+    @property
+    def answers(self) -> bool:
+        """Whether the store answers."""
+        return self._link.answers(self._link.now())
+
+    def freeze(self, scope: str, *, seconds: float, actor: str) -> float:
+        """By hand: leave `scope` alone for `seconds`, in the whole fleet; returns for how long it is frozen now.
+
+        Raises GuardInputError, and what psycopg raises when the store does not answer.
+        """
+        checks.positive("seconds", seconds)
+        return self._by_hand("select fleet_freeze(%s, %s, %s)", [_name(scope), min(seconds, _LONGEST_FREEZE_SECONDS), actor])
+
+    def thaw(self, scope: str, *, actor: str) -> float:
+        """By hand: call `scope` again, from an empty bucket on; returns for how long it would have been frozen."""
+        return self._by_hand("select fleet_thaw(%s, %s)", [_name(scope), actor])
+
+    def close(self) -> None:
+        """Leave the fleet: the others' share grows at once. What was handed out goes on alone."""
+        self._stopping = True
+        self._link.wake()
+        self._thread.join(timeout=5)
+
+    def _joined(self, parts: WeakSet[P], part: P) -> P:
+        with self._lock:
+            parts.add(part)
+        self._link.wake()
+        return part
+
+    def _by_hand(self, statement: str, values: Sequence[object]) -> float:
+        with psycopg.connect(self._address.conninfo, connect_timeout=5) as connection:
+            row = connection.execute(statement.encode(), values).fetchone()
+        self._link.wake()
+        return float(row[0]) if row else 0.0
+
+    def _run(self) -> None:
+        while not self._stopping:
+            began = self._link.now()
+            try:
+                self._tick()
+                self._silent = False
+            except psycopg.Error as error:
+                self._hang_up()
+                self._recovering = True
+                if not self._silent:
+                    _log.warning("The fleet's store does not answer: this process goes on alone. %s", str(error).strip())
+                    self._silent = True
+            except Exception:
+                _log.exception("fleet")
+            with self._lock:
+                parts = list(self._buckets)
+            pause = TICK_SECONDS if parts or self._silent else _IDLE_TICK_SECONDS
+            dues = [began + pause, *(part.due() for part in parts)] if not self._silent else [began + pause]
+            self._link.wait(min(dues) - self._link.now())
+        self._leave()
+
+    def _tick(self) -> None:
+        """One round trip. Everybody names things in one order, so that no two processes wait for each other."""
+        with self._lock:
+            buckets = sorted(self._buckets, key=lambda part: part.name)
+        sent = self._link.now()
+        self._link.sending(sent)
+        asks = {"recovering": self._recovering, "buckets": [part.ask(sent) for part in buckets]}
+        row = self._connected().execute(_TICK, [self.worker, json.dumps(asks, allow_nan=False)]).fetchone()
+        answers: dict[str, Any] = row[0] if row else {}
+        now = self._link.now()
+        self._recovering = False
+        self._link.answered(now, sent=sent, workers=int(answers["workers"]))
+        for part, answer in zip(buckets, answers["buckets"], strict=True):
+            part.answer(answer, sent=sent, now=now)
+
+    def _connected(self) -> psycopg.Connection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._address.conninfo,
+                autocommit=True,
+                application_name="prodsprints fleet",
+                connect_timeout=2,
+                tcp_user_timeout=2000,  # a peer that is gone without a word is noticed, and a new one looked for
+                keepalives_idle=2,
+                keepalives_interval=1,
+                keepalives_count=3,
+            )
+        return self._connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _leave(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.execute("select fleet_leave(%s)", [self.worker])
+        except psycopg.Error:
+            pass  # the others find out in three seconds
+        self._hang_up()
+
+
+_TICK = "select fleet_tick(%s, %s)"
+
+
+def _name(name: str) -> str:
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise GuardInputError(
+            f"A fleet cannot share {name[:50]!r}.",
+            why=f"A name has 1 to {_LONGEST_NAME} printable characters.",
+            next_step="Give it such a name.",
+        )
+    return name
