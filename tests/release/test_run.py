@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, progress, records
 from prodsprints.release.errors import CannotReleaseError
@@ -50,6 +51,7 @@ def make_run(database: Database, settings: Settings, tenant: UUID) -> MakeRun:
             db=database,
             settings=settings,
             target=LocalTarget(settings),
+            guards=Guards(),
             release=release,
             environment=environment,
             worker=worker,

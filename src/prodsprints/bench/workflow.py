@@ -17,6 +17,7 @@ from dbos import DBOS, SetWorkflowID, StepOptions
 
 from prodsprints.bench.report import Figure, Progress, Result, interleave
 from prodsprints.bench.scratch import Scratch, scratch
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.release import dispatch, records, requests
 from prodsprints.release.records import Environment
 from prodsprints.release.run import Outcome, Run
@@ -100,6 +101,7 @@ def _release(platform: Scratch, environment: Environment) -> str:
         db=platform.db,
         settings=platform.settings,
         target=LocalTarget(platform.settings),
+        guards=Guards(),
         release=release,
         environment=environment,
         worker="bench",

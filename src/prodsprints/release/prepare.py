@@ -67,7 +67,10 @@ def account(run: Run) -> Outcome:
     stated = _settings(run).providers.aws
     if stated is None:
         return Outcome("skipped", f"{config.FILE_NAME} names no provider account: none was asked.")
-    return _gate(run, account_gate.check(stated, home=run.settings.home, say=run.say, learn=run.redactor.learn))
+    checked = account_gate.check(
+        stated, home=run.settings.home, guards=run.guards, say=run.say, learn=run.redactor.learn
+    )
+    return _gate(run, checked)
 
 
 def register(run: Run) -> Outcome:

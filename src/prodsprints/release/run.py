@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
@@ -41,7 +42,8 @@ class Run:
     """What a step's body gets: the release, where it goes, and a voice.
 
     `worker` and `fencing_token` are the lease under which everything here happens; a body that writes anywhere passes
-    the token on. `leave` ends the worker that can no longer hold it. `workspace` is this release's scratch directory.
+    the token on. Calls to providers go through `guards`. `leave` ends the worker that can no longer hold the lease.
+    `workspace` is this release's scratch directory.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Run:
         db: Database,
         settings: Settings,
         target: Target,
+        guards: Guards,
         release: Release,
         environment: Environment,
         worker: str,
@@ -59,6 +62,7 @@ class Run:
         self.db = db
         self.settings = settings
         self.target = target
+        self.guards = guards
         self.release = release
         self.environment = environment
         self.worker = worker

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from dbos import DBOS
 
+from prodsprints.controls.providers.fleet import Fleet
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, records, workflow
@@ -46,6 +48,8 @@ class Worker:
         self._settings = settings
         self._target = target
         self._db = Database(address, max_connections=12, patience_seconds=_PATIENCE_SECONDS)
+        self._fleet = Fleet(address)
+        self._guards = Guards(self._fleet)
         self._engine = Engine(address, worker=self.id, queue=f"taken-over:{settings.node}")
         self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
         self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=_end)
@@ -72,6 +76,7 @@ class Worker:
         self._withdrawals.stop()
         self._heartbeat.stop()
         self._engine.stop()
+        self._fleet.close()
         self._db.close()
 
     def _look(self) -> None:
@@ -145,6 +150,7 @@ class Worker:
                 db=self._db,
                 settings=self._settings,
                 target=self._target,
+                guards=self._guards,
                 release=release,
                 environment=environment,
                 worker=self.id,

@@ -23,6 +23,7 @@ from prodsprints.store.database import Database
 from prodsprints.store.embedded import EmbeddedPostgres
 
 ENTRY = "prodsprints.controls.data_protection.drills:tenants"
+PLATFORMS = ["workers", "fleet_workers", "fleet_buckets", "fleet_acts", "fleet_breakers", "fleet_budgets"]
 
 
 @pytest.fixture
@@ -39,8 +40,9 @@ def test_every_table_of_tenants_has_row_level_security_and_has_it_forced(databas
             """
             select c.relname, c.relrowsecurity and c.relforcerowsecurity as bound from pg_class c
             where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-              and c.relname not in ('workers', 'alembic_version')
-            """
+              and c.relname <> 'alembic_version' and c.relname <> all (%s)
+            """,
+            [PLATFORMS],
         ).fetchall()
     assert len(rows) > 20
     assert [row["relname"] for row in rows if not row["bound"]] == []
@@ -51,9 +53,23 @@ def test_every_table_of_tenants_says_whose_its_rows_are(database: Database) -> N
         rows = connection.execute(
             """
             select c.relname from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-              and c.relname not in ('workers', 'alembic_version', 'tenants') and not exists (
+              and c.relname not in ('alembic_version', 'tenants') and c.relname <> all (%s) and not exists (
                 select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and a.attnotnull)
+            """,
+            [PLATFORMS],
+        ).fetchall()
+    assert rows == []
+
+
+def test_no_tenant_reaches_what_is_the_platforms_own(database: Database) -> None:
+    with database.dispatch() as connection:
+        rows = connection.execute(
             """
+            select name from unnest(%s::text[]) as name
+            where has_table_privilege('prodsprints_tenant', name, 'select, insert, update, delete, truncate')
+               or has_any_column_privilege('prodsprints_tenant', name, 'select, insert, update')
+            """,
+            [PLATFORMS],
         ).fetchall()
     assert rows == []
 

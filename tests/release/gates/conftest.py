@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, records
 from prodsprints.release.run import Run
@@ -30,8 +31,8 @@ def release(database: Database, settings: Settings, tenant: UUID) -> Callable[[s
         token = dispatch.adopt(database, tenant, added.id, resource=environment.lease, worker="first")
         assert token is not None
         run = Run(
-            db=database, settings=settings, target=LocalTarget(settings), release=added, environment=environment,
-            worker="first", fencing_token=token, leave=pytest.fail,
+            db=database, settings=settings, target=LocalTarget(settings), guards=Guards(), release=added,
+            environment=environment, worker="first", fencing_token=token, leave=pytest.fail,
         )  # fmt: skip
         run.tree().mkdir(parents=True)
         (run.tree() / "prodsprints.yaml").write_text(text)

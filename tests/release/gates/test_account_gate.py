@@ -12,6 +12,7 @@ from prodsprints.controls.dns import names
 from prodsprints.controls.dns.resolver import Answer, Resolver
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.errors import ProviderUnavailableError, UnknownPlaceError
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.peers import ACCOUNT, ALIAS, REGION, Cloud
 from prodsprints.drills.stage import Arm, Stage
 from prodsprints.kernel.settings import Settings
@@ -46,7 +47,7 @@ def check(cloud: Cloud, tmp_path: Path) -> Check:
 
     def run(account: str = ACCOUNT) -> GateResult:
         stated = Aws(account=account, region=REGION, endpoint=cloud.origin.url)
-        return gate.check(stated, home=tmp_path, say=lambda _: None, learn=lambda *_: None)
+        return gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
 
     return run
 
@@ -92,7 +93,7 @@ def test_an_account_whose_alias_nobody_may_read_passes_by_its_number(tmp_path: P
     stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url)
     with cloud.origin.answering(status=403, share=0.5, body=denied, ttl_seconds=60):
         httpx.post(cloud.origin.url)
-        result = gate.check(stated, home=tmp_path, say=lambda _: None, learn=lambda *_: None)
+        result = gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
     assert result.passed
     assert "alias is not known" in result.summary
 
@@ -100,7 +101,7 @@ def test_an_account_whose_alias_nobody_may_read_passes_by_its_number(tmp_path: P
 def test_credentials_go_to_no_address_that_a_commit_makes_up(tmp_path: Path) -> None:
     stated = Aws(account=ACCOUNT, region=REGION, endpoint="https://attacker.test")
     with pytest.raises(UnknownPlaceError):
-        gate.check(stated, home=tmp_path, say=lambda _: None, learn=lambda *_: None)
+        gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
 
 
 def test_a_release_resolves_names_by_the_resolver_that_is_drilled(
@@ -117,7 +118,7 @@ def test_a_release_resolves_names_by_the_resolver_that_is_drilled(
 
     monkeypatch.setattr(Resolver, "resolve", seen)
     stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url.replace("127.0.0.1", "localhost"))
-    assert gate.check(stated, home=tmp_path, say=lambda _: None, learn=lambda *_: None).passed
+    assert gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None).passed
     assert set(asked) == {(True, "localhost")}
 
 

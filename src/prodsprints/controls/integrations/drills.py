@@ -17,6 +17,7 @@ from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.account import Account, Place
 from prodsprints.controls.providers.answers import Identity
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.peers import ACCOUNT, ALIAS, MOTO, REGION, Bare, Cloud
 from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
@@ -40,7 +41,10 @@ class Worker:
 def _ours(stage: Stage, cloud: Cloud) -> Iterator[Worker]:
     home = stage.directory / "home"
     place = Place(ACCOUNT, REGION, cloud.origin.url)
-    with accounts.opened(place, home=home) as first, accounts.opened(place, home=home) as second:
+    with (
+        accounts.opened(place, home=home, guards=Guards()) as first,
+        accounts.opened(place, home=home, guards=Guards()) as second,
+    ):
         yield Worker(first, lambda: second)
 
 
@@ -194,6 +198,7 @@ service_fails: Experiment[Cloud, Worker] = Experiment(
     fault="AWS answers 503 to every call",
     sources=("prodsprints.controls.integrations.last_good", "prodsprints.controls.providers.account"),
     uses=(
+        "prodsprints.controls.providers.guards",
         "prodsprints.controls.providers.aws",
         "prodsprints.guard",
         "prodsprints.kernel.clock",

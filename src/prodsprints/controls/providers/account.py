@@ -17,13 +17,15 @@ from prodsprints.controls.integrations.last_good import LastGood
 from prodsprints.controls.providers.answers import Identity
 from prodsprints.controls.providers.aws import Aws
 from prodsprints.controls.providers.errors import UnknownPlaceError
+from prodsprints.controls.providers.guards import Guards, Policy
 from prodsprints.controls.providers.signing import Signer, is_loopback
-from prodsprints.guard import Answer, Clock, Guard, RateLimitError, Retry, retry_if_exception_type
-from prodsprints.guard.clock import SYSTEM
+from prodsprints.guard import Answer, RateLimitError, Retry, ServiceUnavailable, retry_if_exception_type
 
 _ATTEMPT_SECONDS = 10.0
-_CRITICAL_SECONDS = 120.0
-_ALIAS_SECONDS = 15.0  # nobody waits for a nicer name
+# Wrong credentials are no failure of AWS's: they must not keep everybody else's calls from it.
+_THROTTLED_ONLY = Policy(
+    retry=Retry(retry=retry_if_exception_type(RateLimitError)), failures=(ServiceUnavailable, TimeoutError)
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Account:
     fails otherwise is not.
     """
 
-    def __init__(self, aws: Aws, last_good: LastGood, *, clock: Clock = SYSTEM) -> None:
-        throttled_only = Retry(retry=retry_if_exception_type(RateLimitError))
-        sts = Guard("aws sts", deadline_seconds=_CRITICAL_SECONDS, retry=throttled_only, clock=clock)
-        iam = Guard("aws iam", deadline_seconds=_ALIAS_SECONDS, retry=throttled_only, clock=clock)
+    def __init__(self, aws: Aws, last_good: LastGood, guards: Guards, *, quota: str) -> None:
+        """`quota` names what the calls draw on: the account and the region."""
+        sts = guards.guard("aws-sts", account=quota, policy=_THROTTLED_ONLY)
+        iam = guards.guard("aws-iam", account=quota, policy=_THROTTLED_ONLY)
         self._aws = aws
         self._last_good = last_good
         self._identity = sts(critical=True)(aws.identity)
@@ -69,11 +71,11 @@ def opened(
     place: Place,
     *,
     home: Path,
+    guards: Guards,
     say: Callable[[str], None] = lambda _: None,
     learn: Callable[..., None] = lambda *_: None,
     resolver: Resolver | None = None,
     trust: ssl.SSLContext | None = None,
-    clock: Clock = SYSTEM,
 ) -> Iterator[Account]:
     """The account as releases ask for it. `say` hears how it is reached if that is unusual, `learn` what is secret.
 
@@ -89,7 +91,9 @@ def opened(
         proxy=way_out(sts.host, urllib.request.getproxies()),
     )
     with httpx.Client(transport=transport, timeout=_ATTEMPT_SECONDS) as http:
-        yield Account(Aws(http, signer, sts=sts, iam=iam), LastGood(home / "providers" / "aliases"), clock=clock)
+        aws, last_good = Aws(http, signer, sts=sts, iam=iam), LastGood(home / "providers" / "aliases")
+        quota = f"{place.account} {place.region}"
+        yield Account(aws, last_good, guards, quota=f"{quota} {sts.host}" if place.endpoint else quota)
 
 
 def way_out(host: str, proxies: Mapping[str, str]) -> httpx.Proxy | None:

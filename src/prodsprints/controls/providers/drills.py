@@ -17,6 +17,7 @@ from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.account import Account, Place
 from prodsprints.controls.providers.answers import Identity
 from prodsprints.controls.providers.errors import ProviderRefusedError, ProviderUnavailableError
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.peers import ACCOUNT, MOTO, REGION, Bare, Cloud
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
@@ -30,7 +31,7 @@ _SOURCES = (
     "prodsprints.guard.retry",
     "prodsprints.guard.retry_after",
 )
-_USES = ("prodsprints.controls.integrations.last_good", "prodsprints.guard")
+_USES = ("prodsprints.controls.integrations.last_good", "prodsprints.controls.providers.guards", "prodsprints.guard")
 
 _ERROR = "<ErrorResponse><Error><Code>{}</Code><Message>The drill says so</Message></Error></ErrorResponse>"
 _SCALE = 1 / 20
@@ -65,7 +66,7 @@ class _Hurried:
 def _ours(clock: Clock) -> Callable[[Stage, Cloud], Iterator[Caller]]:
     def build(stage: Stage, cloud: Cloud) -> Iterator[Caller]:
         place = Place(ACCOUNT, REGION, cloud.origin.url)
-        with accounts.opened(place, home=stage.directory / "home", clock=clock) as account:
+        with accounts.opened(place, home=stage.directory / "home", guards=Guards(clock=clock)) as account:
             yield account
 
     return build

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from math import inf
 from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
@@ -21,8 +20,7 @@ from prodsprints.guard.clock import SYSTEM
 from prodsprints.store.address import Address
 
 TICK_SECONDS = 0.1
-_IDLE_TICK_SECONDS = 1.0
-_LONGEST_NAME = 200
+_LONGEST_NAME = 300
 _LONGEST_FREEZE_SECONDS = 7 * 86_400.0
 
 _log = logging.getLogger(__name__)
@@ -35,6 +33,7 @@ class Fleet:
 
     What it hands out (buckets, breakers, budgets) works from memory; a thread of its own renews it, ten times a second
     and at once when somebody waits. While the store is down everything goes on in this process alone, within its share.
+    Processes are counted from the first thing that they share until they end.
     """
 
     def __init__(self, address: Address, *, clock: Clock = SYSTEM) -> None:
@@ -48,7 +47,6 @@ class Fleet:
         self._silent = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
-        self._thread.start()
 
     def limiter(self, scope: str, *, rate: float, burst: float = 1) -> LeaseSource:
         """Tokens of the bucket that all processes of this fleet share under the name `scope`.
@@ -56,12 +54,10 @@ class Fleet:
         The last one to ask for tokens says how large it is. `burst` should hold a tenth of a second's rate at least, or
         the bucket overflows between two visits.
         """
-        self._link.require_own_process("fleet")
         return self._joined(self._buckets, LeasedBucket(self._link, _name(scope), rate=rate, burst=burst))
 
     def unmetered(self, scope: str) -> LeaseSource:
         """For a scope whose limit nobody knows: it is frozen fleet-wide when the provider throttles it."""
-        self._link.require_own_process("fleet")
         return self._joined(self._buckets, Frozen(self._link, _name(scope)))
 
     @property
@@ -80,7 +76,9 @@ class Fleet:
         Raises GuardInputError, and what psycopg raises when the store does not answer.
         """
         checks.positive("seconds", seconds)
-        return self._by_hand("select fleet_freeze(%s, %s, %s)", [_name(scope), min(seconds, _LONGEST_FREEZE_SECONDS), actor])
+        return self._by_hand(
+            "select fleet_freeze(%s, %s, %s)", [_name(scope), min(seconds, _LONGEST_FREEZE_SECONDS), actor]
+        )
 
     def thaw(self, scope: str, *, actor: str) -> float:
         """By hand: call `scope` again, from an empty bucket on; returns for how long it would have been frozen."""
@@ -89,12 +87,17 @@ class Fleet:
     def close(self) -> None:
         """Leave the fleet: the others' share grows at once. What was handed out goes on alone."""
         self._stopping = True
-        self._link.wake()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._link.wake()
+            self._thread.join(timeout=5)
 
     def _joined(self, parts: WeakSet[P], part: P) -> P:
+        self._link.require_own_process("fleet")
         with self._lock:
             parts.add(part)
+            if self._thread.ident is None:
+                self._link.sending(self._link.now())
+                self._thread.start()
         self._link.wake()
         return part
 
@@ -114,16 +117,20 @@ class Fleet:
                 self._hang_up()
                 self._recovering = True
                 if not self._silent:
-                    _log.warning("The fleet's store does not answer: this process goes on alone. %s", str(error).strip())
+                    _log.warning(
+                        "The fleet's store does not answer: this process goes on alone. %s", str(error).strip()
+                    )
                     self._silent = True
             except Exception:
                 _log.exception("fleet")
-            with self._lock:
-                parts = list(self._buckets)
-            pause = TICK_SECONDS if parts or self._silent else _IDLE_TICK_SECONDS
-            dues = [began + pause, *(part.due() for part in parts)] if not self._silent else [began + pause]
-            self._link.wait(min(dues) - self._link.now())
+            self._link.wait(self._next_tick(began) - self._link.now())
         self._leave()
+
+    def _next_tick(self, began: float) -> float:
+        if self._silent:
+            return began + TICK_SECONDS
+        with self._lock:
+            return min([began + TICK_SECONDS, *(part.due() for part in self._buckets)])
 
     def _tick(self) -> None:
         """One round trip. Everybody names things in one order, so that no two processes wait for each other."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TTL_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 0.1
 _SHORTEST_PAUSE_SECONDS = 0.005
+# After so long an empty bucket is believed: until then others may give back what they have not spent.
+_BELIEVED_AFTER_SECONDS = TTL_SECONDS + 2 * _LONGEST_PAUSE_SECONDS
 
 
 @dataclass(slots=True, eq=False)
@@ -122,17 +124,17 @@ class LeasedBucket(Frozen):
         self._tokens: Iterator[bool] = repeat(True, 0)
         self._good_until = -inf
         self._missed = 0
+        self._round_ends = -inf
         self._alone: RateLimiter | None = None
         # From the fleet's thread to whoever calls:
         self._granted: deque[Lease] = deque()
         self._asks_at = -inf
+        self._empty_since = inf
         self._left, self._left_at = burst, -inf
         # Of the fleet's thread:
         self._leases: list[Lease] = []
         self._size = 1
         self._wanted = 0
-        self._waiting = 0
-        self._missed_before = 0
 
     def take(self, now: float) -> float:
         """Spend a token and return 0.0, or return how many seconds to wait before asking again."""
@@ -168,11 +170,16 @@ class LeasedBucket(Frozen):
         if not self._link.answers(now):
             return self._share(now)
         self._alone = None
-        self._missed += 1
         asks_in = self._asks_at - now
         if asks_in <= 0:
             self._link.wake()
-        return max(0.0, asks_in) + self._link.trip_seconds
+        if now - self._empty_since < _BELIEVED_AFTER_SECONDS:
+            asks_in = min(asks_in, _LONGEST_PAUSE_SECONDS)
+        wait = max(0.0, asks_in) + self._link.trip_seconds
+        if now >= self._round_ends:  # whoever missed before may have come back: everybody is counted once
+            self._missed, self._round_ends = 0, now + wait
+        self._missed += 1
+        return wait
 
     def _share(self, now: float) -> float:
         """The store is down: this process's share of the rate, from an empty bucket on.
@@ -191,14 +198,12 @@ class LeasedBucket(Frozen):
         spent, held, back = self._look(now)
         if back and now >= self.frozen_until:
             asked["back"] = back
-        missed, self._missed_before = self._missed - self._missed_before, self._missed
-        self._waiting = max(missed, self._waiting)
         if now < self.frozen_until or now < self._asks_at:
             return asked
-        if self._waiting and not held:
+        if self._missed and not held:
             if spent and self._asks_at == -inf:  # else it is the bucket that does not hold more
                 self._size = min(self.batch, 2 * self._size)
-            self._wanted = min(self.batch, max(self._waiting, self._size))
+            self._wanted = min(self.batch, max(self._missed, self._size))
         elif spent and self._size > 1 and 2 * held < self._size:
             self._wanted = self._size
         if self._wanted:
@@ -214,13 +219,18 @@ class LeasedBucket(Frozen):
             lease = Lease(repeat(True, granted), sent + TTL_SECONDS, answer["of"], granted)
             self._leases.append(lease)
             self._granted.append(lease)
-        if wanted:
-            self._waiting = max(0, min(self._waiting, wanted) - granted)
-            self._asks_at = now + self._pause(answer["next"]) if granted < wanted else -inf
+        if granted < wanted:
+            self._asks_at = now + self._pause(answer["next"])
+            self._empty_since = min(self._empty_since, now)
+        elif answer["left"] >= 1:
+            self._asks_at, self._empty_since = -inf, inf
+        if granted:
+            self._missed = max(0, self._missed - granted)
+            self._empty_since = inf
 
     def due(self) -> float:
         """As soon as the fleet's bucket may have a token for those that wait."""
-        return self._asks_at if self._waiting else inf
+        return self._asks_at if self._missed else inf
 
     def _look(self, now: float) -> tuple[int, int, list[list[float]]]:
         """What was spent since the last look, what is held, and what nobody will spend any more."""

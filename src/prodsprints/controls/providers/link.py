@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from prodsprints.guard import Clock, GuardMisusedError
 
-# A store that has not answered for so long is taken for down: each process then goes on by itself.
+# A store that has not answered for so long is taken for down: each process then goes on by itself. One that never
+# answered yet is waited for longer: how many share a limit is not known before.
 _DOWN_AFTER_SECONDS = 0.5
+_NOT_THERE_AFTER_SECONDS = 3.0
 
 
 class Part(Protocol):
@@ -40,20 +42,22 @@ class Link:
         self.now = clock.now
         self.workers = 1
         self.trip_seconds = 0.005
-        self._unanswered_since: float = clock.now()  # nothing was ever answered yet
+        self._patience_seconds = _NOT_THERE_AFTER_SECONDS
+        self._unanswered_since: float = inf
         self._wake = threading.Event()
         self._process = os.getpid()
 
     def answers(self, now: float) -> bool:
         """Whether the store can be waited for."""
-        return now - self._unanswered_since < _DOWN_AFTER_SECONDS
+        return now - self._unanswered_since < self._patience_seconds
 
     def sending(self, now: float) -> None:
-        """A request is on its way."""
+        """A request is on its way, or will be in a moment."""
         self._unanswered_since = min(self._unanswered_since, now)
 
     def answered(self, now: float, *, sent: float, workers: int) -> None:
         """It was answered."""
+        self._patience_seconds = _DOWN_AFTER_SECONDS
         self._unanswered_since = inf
         self.workers = max(1, workers)
         self.trip_seconds = 0.8 * self.trip_seconds + 0.2 * (now - sent)

@@ -9,18 +9,21 @@ from pathlib import Path
 from prodsprints.controls.integrations.last_good import aged
 from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers.account import Account, Place
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.release.config.schema import Aws
 from prodsprints.release.gates.result import GateResult
 
 
-def check(stated: Aws, *, home: Path, say: Callable[[str], None], learn: Callable[..., None]) -> GateResult:
+def check(
+    stated: Aws, *, home: Path, guards: Guards, say: Callable[[str], None], learn: Callable[..., None]
+) -> GateResult:
     """Ask AWS whose credentials these are. `say` hears what to know of the calls, `learn` which values are secret.
 
     Raises a ProdSprintsError when AWS does not answer: an old answer would not do.
     """
     place = Place(stated.account, stated.region, stated.endpoint, stated.addresses or ())
-    with accounts.opened(place, home=home, say=say, learn=learn) as account:
+    with accounts.opened(place, home=home, guards=guards, say=say, learn=learn) as account:
         return compare(account, stated.account)
 
 

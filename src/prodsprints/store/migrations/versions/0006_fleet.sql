@@ -11,7 +11,7 @@ create table fleet_workers (
 -- A token bucket: `tokens` as of `at`, which lies ahead while the scope is frozen. Without a rate nobody knows the limit,
 -- and it can only be frozen.
 create table fleet_buckets (
-  scope         text primary key check (length(scope) between 1 and 200),
+  scope         text primary key check (length(scope) between 1 and 300),
   rate          double precision check (rate > 0 and rate < 'infinity'),
   burst         double precision check (burst >= 1 and burst < 'infinity'),
   tokens        double precision not null check (tokens >= 0 and tokens < 'infinity'),
@@ -35,7 +35,7 @@ create index fleet_acts_of_scope on fleet_acts (scope, at desc);
 -- A circuit; `version` counts its changes, so that whoever speaks of an older state is not listened to. While it is open,
 -- from `probe_at` on one worker at a time may send one call; its permit is lost at `probe_until`.
 create table fleet_breakers (
-  name         text primary key check (length(name) between 1 and 200),
+  name         text primary key check (length(name) between 1 and 300),
   version      bigint not null default 0,
   open         boolean not null default false,
   trips        bigint not null default 0,
@@ -45,7 +45,7 @@ create table fleet_breakers (
 ) with (fillfactor = 50);
 
 create table fleet_budgets (
-  name    text primary key check (length(name) between 1 and 200),
+  name    text primary key check (length(name) between 1 and 300),
   tokens  double precision not null check (tokens >= 0 and tokens < 'infinity'),
   at      timestamptz not null
 ) with (fillfactor = 50);
