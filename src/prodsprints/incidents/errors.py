@@ -23,3 +23,10 @@ class IncidentClosedError(ProdSprintsError):
 
     code = "incidents/closed"
     http_status = 409
+
+
+class NotPublishedError(UsageError):
+    """Nothing of the incident is public that could be taken back."""
+
+    code = "incidents/not-published"
+    http_status = 409

@@ -1,9 +1,12 @@
-"""What a worker does besides releases: it sequences and verifies the ledger, runs drills, and tells what happened."""
+"""What a worker does besides releases: it sequences and verifies the ledger, runs drills, tells, and watches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prodsprints.controls.dns import names
+from prodsprints.controls.integrations import parts
+from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
 from prodsprints.drills import runs
 from prodsprints.drills.runner import Runner
@@ -20,7 +23,7 @@ from prodsprints.store.database import Database
 
 
 class Duties:
-    """The sequencer, the verifier, the drills and the notifier of one worker, who beats for them under the same id."""
+    """What one worker does besides releases; it beats for all of it under the same id."""
 
     def __init__(self, db: Database, settings: Settings, worker: str) -> None:
         self._db = db
@@ -32,6 +35,7 @@ class Duties:
         self._verifier = Verifier(db, keyring, witness)
         self._notifier = Notifier(db, settings, worker=worker)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
+        self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -39,9 +43,11 @@ class Duties:
         self._verifier.start()
         self._notifier.start()
         self._runner.start()
+        self._monitor.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
+        self._monitor.stop()
         self._runner.stop()
         self._notifier.stop()
         self._verifier.stop()

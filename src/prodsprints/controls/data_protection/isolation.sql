@@ -18,6 +18,7 @@ shown (role, place, columns) as (values
   ('prodsprints_dispatch', 'drill_runs', 
    '{tenant_id,id,row_id,variant,environment,scheduled,status,node,worker,created_at}'),
   ('prodsprints_dispatch', 'notifications', '{tenant_id,audience,seq,state,due_at}'),
+  ('prodsprints_dispatch', 'watched_services', '{tenant_id}'),
   ('prodsprints_auth', 'tenants', '{id,name,created_at}'),
   ('prodsprints_auth', 'tokens', '{tenant_id,id,digest,purpose,actor,created_at,expires_at,used_at}'),
   ('prodsprints_sequencer', 'ledger_statements', '{tenant_id,id,envelope_digest,key_id}'),
