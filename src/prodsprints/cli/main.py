@@ -26,7 +26,7 @@ _SECTIONS = {
         "project": "The projects; delete one, and bring it back whole.",
     },
     "Look": {
-        "status": "What every environment serves, and what is being released.",
+        "status": "What every environment serves; what is watched; the status page.",
         "logs": "The output of the application that serves an environment.",
         "config": "The effective configuration, each value with its source.",
         "drill": "Break one real thing on purpose; did its control hold?",

@@ -101,7 +101,7 @@ def withdraw(db: Database, tenant_id: UUID, incident_id: UUID) -> None:
     if not done.rowcount:
         raise NotPublishedError(
             f"Nothing is published of the incident {incident_id}.",
-            next_step="`prodsprints incident list` shows the incidents, and which of them are public.",
+            next_step="The status page shows what is; `prodsprints status publish` puts an incident there.",
         )
 
 
@@ -110,6 +110,13 @@ def published(db: Database, tenant_id: UUID, *, since: datetime, most: int = 50)
     """What everybody may read of incidents that were told of since then, and of all that are open; the newest first."""
     with db.tenant(tenant_id) as connection:
         return _read(connection, since, most)
+
+
+@patient
+def told(db: Database, tenant_id: UUID, incident_id: UUID) -> Published | None:
+    """What everybody may read of one incident, if anything."""
+    with db.tenant(tenant_id) as connection:
+        return next(iter(_read(connection, None, 1, incident_id)), None)
 
 
 def _read(

@@ -27,6 +27,7 @@ from prodsprints.runtime.client import NodeAgent
 from prodsprints.store.database import Database, patient
 from prodsprints.web.errors import NoTenantError, TooManyStreamsError
 from prodsprints.web.hosts import Hosts
+from prodsprints.web.status_pages import StatusPages
 from prodsprints.web.trends import Trends
 from prodsprints.web.verifications import Verifications
 
@@ -82,6 +83,7 @@ class Site:
     streams: Streams = field(default_factory=Streams)
     verifications: Verifications = field(default_factory=Verifications)
     trends: Trends = field(default_factory=Trends)
+    status_pages: StatusPages = field(default_factory=StatusPages)
     _tenants: dict[str, UUID] = field(default_factory=dict)
 
     @staticmethod
@@ -108,13 +110,19 @@ class Site:
 
     def reader_tenant_id(self) -> UUID:
         """The id of that tenant. Raises NoTenantError while the database has none such."""
-        known = self._tenants.get(self.reader_tenant) or _tenant_id(self.db, self.reader_tenant)
+        known = self.tenant_id(self.reader_tenant)
         if known is None:
             raise NoTenantError(
                 f"The database has no tenant {self.reader_tenant!r} yet.",
                 next_step="Start the platform with `prodsprints up`, which creates it.",
             )
-        self._tenants[self.reader_tenant] = known
+        return known
+
+    def tenant_id(self, name: str) -> UUID | None:
+        """The id of the tenant of that name, if there is one."""
+        known = self._tenants.get(name) or _tenant_id(self.db, name)
+        if known is not None:
+            self._tenants[name] = known
         return known
 
 

@@ -36,6 +36,14 @@ _STATUS = {
     "warn": ("Close to its threshold", "warn"),
     "breach": ("Beyond its threshold", "bad"),
     "no-data": ("No data", "idle"),
+    "up": ("Works", "good"),
+    "degraded": ("Degraded", "warn"),
+    "down": ("Down", "bad"),
+    "unknown": ("Not measured", "idle"),
+    "investigating": ("Investigating", "bad"),
+    "identified": ("Identified", "warn"),
+    "monitoring": ("Monitoring", "live"),
+    "resolved": ("Resolved", "good"),
 }
 _PEER_CLASSES = {
     "service": "the real service",

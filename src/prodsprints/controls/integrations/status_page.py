@@ -103,7 +103,7 @@ def read(db: Database, tenant_id: UUID) -> StatusPage:
         now = one(connection.execute("select clock_timestamp() as now").fetchone())["now"]
         first = now.astimezone(UTC).date() - timedelta(days=SHOWN_DAYS - 1)
         services = _services(connection, now, first)
-        outages = _outages(connection, datetime.combine(first, time(), UTC))
+        outages = _outages(connection, datetime.combine(first, time(), UTC), now)
     incidents = publishing.published(db, tenant_id, since=datetime.combine(first, time(), UTC))
     return StatusPage(now, services, outages, tuple(incidents))
 
@@ -145,18 +145,28 @@ def _service(row: Mapping[str, Any], known: Mapping[date, tuple[float, float, fl
     )
 
 
-def _outages(connection: Connection, since: datetime) -> tuple[Outage, ...]:
+def _outages(connection: Connection, since: datetime, now: datetime) -> tuple[Outage, ...]:
     rows = connection.execute(
         """
         select o.id, s.name as service, o.level, o.began_at, o.ended_at, o.end_is_known, o.detected_by, o.words,
-               o.updated_at
+               o.updated_at, s.level as service_level, s.seen_at, s.interval_seconds
         from service_outages o join watched_services s on s.id = o.service_id
         where s.is_public and (o.ended_at is null or o.ended_at >= %s)
         order by o.ended_at is null desc, o.began_at desc, o.id limit %s
         """,
         [since, _MOST_OUTAGES],
     ).fetchall()
-    return tuple(Outage(**{**row, "level": Level(row["level"])}) for row in rows)
+    return tuple(_outage(row, now) for row in rows)
+
+
+def _outage(row: dict[str, Any], now: datetime) -> Outage:
+    """One that nobody has looked at for too long is not said to go on: it was last seen when somebody looked."""
+    standing = Standing(Level(row.pop("service_level")), seen_at=row.pop("seen_at"))
+    gap = pace.longest_gap_seconds(row.pop("interval_seconds"))
+    if row["ended_at"] is None and shown(standing, now, longest_gap_seconds=gap) is Level.UNKNOWN:
+        last = max(row["began_at"], standing.seen_at or row["began_at"])
+        row |= {"ended_at": last, "end_is_known": False}
+    return Outage(**{**row, "level": Level(row["level"])})
 
 
 def _service_json(service: PublicService) -> dict[str, Any]:

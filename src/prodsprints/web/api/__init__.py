@@ -14,6 +14,7 @@ from prodsprints.web.api import (
     register,
     releases,
     signatures,
+    status,
 )
 
 router = APIRouter(prefix="/v1")
@@ -28,3 +29,4 @@ router.include_router(drills.router)
 router.include_router(evidence.router)
 router.include_router(environments.router)
 router.include_router(releases.router)
+router.include_router(status.router)

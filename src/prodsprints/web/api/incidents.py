@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from prodsprints import incidents
 from prodsprints.ledger import people
-from prodsprints.web import governing
+from prodsprints.web import governing, watching
 from prodsprints.web.api import governance_values as values
+from prodsprints.web.api import status_values
 from prodsprints.web.api.answers import CHANGES, READS, Here, Key, answered
 from prodsprints.web.api.values import Page
 from prodsprints.web.idempotency import Answer, once
@@ -72,6 +73,31 @@ def close(incident_id: UUID, body: values.Closing, here: Here, caller: Changing,
         return _answer(here, caller, 200, governing.close_incident(here, caller, incident_id, **told, id=id))
 
     return answered(once(here.db, caller.tenant_id, key, [caller.actor, "close", incident_id, told], perform))
+
+
+@router.post("/{incident_id}/publish", response_model=status_values.PublicIncident, responses=CHANGES)
+def publish(
+    incident_id: UUID, body: status_values.NewUpdate, here: Here, caller: Changing, key: Key = None
+) -> Response:
+    """Tell everybody of it on the status page, or tell them more. Nothing else of the incident is shown there."""
+    told = body.model_dump()
+
+    def perform(id: UUID) -> Answer:
+        made = watching.publish(here, caller, incident_id, **told, id=id)
+        return Answer(200, status_values.PublicIncident.model_validate(made).model_dump(mode="json"))
+
+    return answered(once(here.db, caller.tenant_id, key, [caller.actor, "publish", incident_id, told], perform))
+
+
+@router.post("/{incident_id}/withdraw", response_model=values.Incident, responses=CHANGES)
+def withdraw(incident_id: UUID, here: Here, caller: Changing, key: Key = None) -> Response:
+    """Take it off the status page, with all that was told of it."""
+
+    def perform(_: UUID) -> Answer:
+        watching.withdraw(here, caller, incident_id)
+        return _answer(here, caller, 200, incidents.get(here.db, caller.tenant_id, incident_id))
+
+    return answered(once(here.db, caller.tenant_id, key, [caller.actor, "withdraw", incident_id], perform))
 
 
 def _shown(here: Site, caller: Caller, found: Iterable[incidents.Incident]) -> list[values.Incident]:

@@ -18,7 +18,9 @@ from prodsprints.web.pages import (
     reports,
     reviews,
     risks,
+    services,
     signatures,
+    status,
 )
 from prodsprints.web.pages.render import no_such_page, refusal
 
@@ -27,6 +29,6 @@ __all__ = ["no_such_page", "refusal", "router"]
 router = APIRouter()
 for _part in (
     *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts, notifications),
-    *(drills, evidence, projects, environments, releases, login),
+    *(drills, evidence, projects, environments, services, releases, login, status),
 ):
     router.include_router(_part.router)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Form, Query
 from starlette.responses import Response
 
 from prodsprints import incidents
+from prodsprints.incidents import publishing
 from prodsprints.ledger import people
-from prodsprints.web import drill_list, governing
+from prodsprints.web import drill_list, governing, watching
 from prodsprints.web.api.answers import Here
 from prodsprints.web.api.register import HERE, Where
 from prodsprints.web.identity import Caller, Changing, Reading
@@ -102,7 +103,47 @@ def close(incident_id: UUID, here: Here, caller: Changing, form: FormId, outcome
     return _page(here, caller, incident_id, outcome, came) if isinstance(came, Trouble) else came
 
 
-def _page(here: Site, caller: Caller, id: UUID, outcome: str = "", trouble: Trouble | None = None) -> Response:
+@router.post("/incidents/{incident_id}/publish")
+def publish(
+    incident_id: UUID,
+    here: Here,
+    caller: Changing,
+    form: FormId,
+    stage: Typed = "",
+    words: Typed = "",
+    title: Typed = "",
+) -> Response:
+    """Tell everybody of it on the status page, or tell them more."""
+    told = {"stage": stage, "words": words, "title": title}
+
+    def perform(id: UUID) -> str:
+        watching.publish(here, caller, incident_id, stage=stage, words=words, title=title.strip() or None, id=id)
+        return f"/incidents/{incident_id}#public"
+
+    came = act(here, caller, form, ["publish", str(incident_id), told], perform)
+    return _page(here, caller, incident_id, trouble=came, told=told) if isinstance(came, Trouble) else came
+
+
+@router.post("/incidents/{incident_id}/withdraw")
+def withdraw(incident_id: UUID, here: Here, caller: Changing, form: FormId) -> Response:
+    """Take it off the status page."""
+
+    def perform(_: UUID) -> str:
+        watching.withdraw(here, caller, incident_id)
+        return f"/incidents/{incident_id}#public"
+
+    came = act(here, caller, form, ["withdraw", str(incident_id)], perform)
+    return _page(here, caller, incident_id, trouble=came) if isinstance(came, Trouble) else came
+
+
+def _page(
+    here: Site,
+    caller: Caller,
+    id: UUID,
+    outcome: str = "",
+    trouble: Trouble | None = None,
+    told: dict[str, str] | None = None,
+) -> Response:
     found = incidents.get(here.db, caller.tenant_id, id)
     register = here.register_of(caller.tenant_id)
     risk = next((one for one in register.risks if one.id == found.risk), None)
@@ -121,6 +162,9 @@ def _page(here: Site, caller: Caller, id: UUID, outcome: str = "", trouble: Trou
             one for one in drill_list.offered(here, caller.tenant_id, found.environment, rows) if one.drill is not None
         ],
         outcome=outcome,
+        public=publishing.told(here.db, caller.tenant_id, id),
+        stages=publishing.STAGES,
+        told=told or {"stage": "", "words": "", "title": ""},
         names=people.names(here.db, caller.tenant_id, found.people),
     )
 

@@ -38,6 +38,11 @@ _BELOW = {
         Place("contacts", "Contacts", "/contacts"),
         Place("notifications", "Notifications", "/notifications"),
     ),
+    "environments": (
+        Place("environments", "Environments", "/environments"),
+        Place("services", "Services", "/services"),
+        Place("status", "Status page", "/status"),
+    ),
 }
 
 
