@@ -234,4 +234,7 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/reviews", "/v1/reviews/agenda", "/v1/reports", "/v1/reports/{report_id}",
         "/v1/reports/{report_id}/advance", "/v1/indicators", "/v1/contacts", "/v1/contacts/{role}",
         "/v1/contacts/{role}/test", "/v1/contacts/{role}/confirm",
+        "/v1/incidents/{incident_id}/publish", "/v1/incidents/{incident_id}/withdraw", "/v1/services",
+        "/v1/services/{service_id}", "/v1/services/{service_id}/show", "/v1/services/{service_id}/hide",
+        "/v1/status", "/v1/status/{tenant}",
     }  # fmt: skip
