@@ -236,5 +236,6 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/contacts/{role}/test", "/v1/contacts/{role}/confirm",
         "/v1/incidents/{incident_id}/publish", "/v1/incidents/{incident_id}/withdraw", "/v1/services",
         "/v1/services/{service_id}", "/v1/services/{service_id}/show", "/v1/services/{service_id}/hide",
-        "/v1/status", "/v1/status/{tenant}",
+        "/v1/status", "/v1/status/{tenant}", "/v1/notifications", "/v1/notifications/{notification_id}",
+        "/v1/notifications/{notification_id}/again", "/v1/notification-audiences",
     }  # fmt: skip
