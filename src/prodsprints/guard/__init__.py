@@ -20,6 +20,7 @@ from prodsprints.guard.breaker import Circuit, CircuitBreaker
 from prodsprints.guard.budget import RetryBudget
 from prodsprints.guard.bulkhead import Bulkhead
 from prodsprints.guard.clock import Clock
+from prodsprints.guard.deadline import deadline, remaining_seconds
 from prodsprints.guard.decorators import circuit_breaker, retry
 from prodsprints.guard.errors import (
     UNAVAILABLE,
@@ -112,9 +113,11 @@ __all__ = [
     "Snapshot",
     "StaleIfError",
     "circuit_breaker",
+    "deadline",
     "full_jitter",
     "profile",
     "profiles",
+    "remaining_seconds",
     "retry",
     "retry_if_exception",
     "retry_if_exception_type",

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from prodsprints.guard.attempt import Attempt
 from prodsprints.guard.breaker import Circuit
+from prodsprints.guard.deadline import Extent, ends_at, moments_of
 from prodsprints.guard.effects_async import perform_async
+from prodsprints.guard.limiter import RateLimiter
 from prodsprints.guard.pipeline import Call, Guarded
 from prodsprints.guard.telemetry import BOUNDS_SECONDS
 
@@ -20,25 +22,39 @@ T = TypeVar("T")
 _task_of: Callable[[AbstractEventLoop], Task[Any]] = current_task  # type: ignore[assignment]
 
 
-def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:  # noqa: PLR0915 - fused by hand
     """`guarded` as a coroutine function of its arguments, for one event loop."""
     fn, layers, with_attempt = guarded.fn, guarded.layers, guarded.with_attempt
     breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
     at_once, seconds = layers.telemetry.at_once, layers.first_attempt_seconds
     now, counts, closed = clock.now, at_once.counts, Circuit.CLOSED
+    (known, keep), deadline_seconds = moments_of(clock), layers.deadline_seconds
 
     @wraps(fn)
-    async def call(*args: Any, **kwargs: Any) -> T:  # noqa: PLR0912 - fused by hand
+    async def call(*args: Any, **kwargs: Any) -> T:  # noqa: PLR0912, PLR0915 - fused by hand
         loop = get_running_loop()
         if layers.owner is not loop:
             layers.claim(loop)
         began = now()
+        within = known()
+        outer: float = ends_at() if type(within) is Extent else within  # type: ignore[assignment]
+        ends = began + deadline_seconds
+        if outer < ends:
+            ends = outer
+            if ends < began + seconds:  # sooner than the reaper, which has one time for all
+                return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
         held = None
         if breaker.circuit is closed and bulkhead.in_flight < bulkhead.limit:
-            held = keys.current
-            keys.calls_left -= 1
-            if keys.calls_left < 0 or held.quota.take(began):
+            held, left = keys.current, keys.calls_left - 1
+            keys.calls_left = left
+            if left < 0:
                 held = keys.change(began)
+            else:
+                quota = held.quota
+                if type(quota) is RateLimiter and quota.full_at <= began:
+                    quota.full_at = began + quota.interval  # as its `take` does, without the call
+                elif quota.take(began):
+                    held = keys.change(began)
         if held is None:
             return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
         era = breaker.era
@@ -52,16 +68,19 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
             if reaper.timer is None:
                 reaper.arm()
         try:
+            keep(ends)
             if with_attempt:
                 answer: T = await fn(Attempt(held.key, began + seconds, now), *args, **kwargs)
             else:
                 answer = await fn(*args, **kwargs)
         except BaseException as error:
+            keep(within)
             failed = error if reaper is None else reaper.settle(serial, task, cancelling, error)
             layers.failed(failed, era=era, held=held, began=began)
             if not isinstance(failed, Exception):
                 raise
         else:
+            keep(within)
             if reaper is not None and reaper.pending.pop(serial) is None:
                 task.uncancel()  # it answered although its time was up
             bulkhead.in_flight -= 1

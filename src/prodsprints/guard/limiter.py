@@ -46,26 +46,26 @@ class RateLimiter(Owned):
         self.rate = checks.positive("rate", rate)
         self.burst = checks.at_least("burst", burst, 1)
         self.frozen_until = -inf
-        self._interval = 1 / rate
+        self.interval = 1 / rate
         self._slack = (burst - 1) / rate
-        self._full_at = -inf
+        self.full_at = -inf
 
     def take(self, now: float) -> float:
-        full_at = self._full_at
+        full_at = self.full_at
         if full_at <= now:
-            self._full_at = now + self._interval
+            self.full_at = now + self.interval
             return 0.0
         if full_at <= now + self._slack:
-            self._full_at = full_at + self._interval
+            self.full_at = full_at + self.interval
             return 0.0
         return full_at - self._slack - now
 
     def remaining(self, now: float) -> float:
-        return max(0.0, min(self.burst, (now + self._slack - self._full_at) * self.rate + 1))
+        return max(0.0, min(self.burst, (now + self._slack - self.full_at) * self.rate + 1))
 
     def freeze(self, until: float) -> None:
         self.frozen_until = max(self.frozen_until, until)
-        self._full_at = max(self._full_at, until + self._slack)
+        self.full_at = max(self.full_at, until + self._slack)
 
 
 class Unmetered(Owned):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from prodsprints.guard import spans
 from prodsprints.guard.attempt import Attempt
+from prodsprints.guard.clock import SYSTEM
+from prodsprints.guard.deadline import ends_at, moments_of
 from prodsprints.guard.effects import Run, Sleep, Steps
 from prodsprints.guard.errors import (
     CallTimeoutError,
@@ -72,6 +75,10 @@ class Call(Generic[T]):
         self._kwargs = kwargs
         self._began = began
         self._ends_at = began + guarded.layers.deadline_seconds
+        outer = ends_at() if guarded.layers.clock is SYSTEM else inf
+        self._in_haste = outer < self._ends_at
+        if self._in_haste:
+            self._ends_at = outer
         self._failed = failed
         self._outcome = Outcome.SUCCEEDED
         self._story = Story(attempts=0 if failed is None else 1, sampled=sampled)
@@ -98,12 +105,22 @@ class Call(Generic[T]):
         """If nobody could do it, answer with what is at hand."""
         fallback = self._guarded.fallback
         if fallback is None:
-            return (yield from self._failover())
+            return (yield from self._in_time())
         try:
-            return (yield from self._failover())
+            return (yield from self._in_time())
         except fallback.on as error:
             self._outcome = Outcome.FELL_BACK
             return fallback.answer(error, *self._args, **self._kwargs)
+
+    def _in_time(self) -> Steps[T]:
+        """Whoever is called inside knows until when."""
+        known, keep = moments_of(self._layers.clock)
+        outer = known()
+        keep(self._ends_at)
+        try:
+            return (yield from self._failover())
+        finally:
+            keep(outer)
 
     def _failover(self) -> Steps[T]:
         """If the provider could not do it, let others try in what time remains."""
@@ -129,6 +146,7 @@ class Call(Generic[T]):
         error, state = self._failed, None
         while True:
             if error is None:
+                self._remaining()
                 try:
                     answer: T = yield from self._breaker()
                 except Exception as raised:
@@ -274,6 +292,11 @@ class Call(Generic[T]):
         return remaining
 
     def _too_late(self) -> DeadlineExceeded:
+        if self._in_haste:
+            return DeadlineExceeded(
+                "The call was not answered in the time that was left for what it is part of.",
+                next_step="Try again later if it is safe to ask twice, or give the whole of it a later deadline.",
+            )
         return DeadlineExceeded(
             f"The call was not answered within its deadline of {self._layers.deadline_seconds:g} s.",
             next_step="Try again later if it is safe to ask twice, or give the guard a later deadline.",
