@@ -52,6 +52,10 @@ class CircuitBreaker(Owned):
         breaker.failure_threshold = inf
         return breaker
 
+    def probe_in(self, now: float) -> float:  # noqa: ARG002 - a breaker that is shared looks at it
+        """How long a call at `now` should wait before it is admitted; a fleet's breaker has to be permitted a probe."""
+        return 0.0
+
     def admit(self, now: float) -> int:
         """The era that admits a call at `now`; raises CircuitOpenError if none does.
 

@@ -7,7 +7,7 @@ from math import inf
 from prodsprints.guard import checks
 from prodsprints.guard.ownership import Owned
 
-_SECONDS_TO_REFILL = 60.0
+SECONDS_TO_REFILL = 60.0
 
 
 class RetryBudget(Owned):
@@ -38,7 +38,7 @@ class RetryBudget(Owned):
         """True if a retry may be made; it is then paid for."""
         elapsed = now - self._refilled_at if self._refilled_at > -inf else 0.0
         self._refilled_at = now
-        self.tokens = min(self.reserve, self.tokens + max(0.0, elapsed) * self.reserve / _SECONDS_TO_REFILL)
+        self.tokens = min(self.reserve, self.tokens + max(0.0, elapsed) * self.reserve / SECONDS_TO_REFILL)
         if self.tokens < 1:
             return False
         self.tokens -= 1

@@ -164,6 +164,10 @@ class Call(Generic[T]):
     def _breaker(self) -> Steps[T]:
         """Leave a failing provider alone; each attempt tells the breaker how it ended."""
         breaker = self._layers.breaker
+        with STATE:
+            wait = breaker.probe_in(self._now())
+        if 0 < wait < self._remaining():
+            yield Sleep(wait)
         with self._admission():
             era = breaker.admit(self._now())
         try:

@@ -13,9 +13,11 @@ from weakref import WeakSet
 import psycopg
 from psycopg.rows import TupleRow
 
+from prodsprints.controls.providers.breaker import SharedBreaker
+from prodsprints.controls.providers.budget import SharedBudget
 from prodsprints.controls.providers.leases import Frozen, LeasedBucket
 from prodsprints.controls.providers.link import Link, Part
-from prodsprints.guard import Clock, GuardInputError, LeaseSource, checks
+from prodsprints.guard import CircuitBreaker, Clock, GuardInputError, LeaseSource, RetryBudget, checks
 from prodsprints.guard.clock import SYSTEM
 from prodsprints.store.address import Address
 
@@ -42,6 +44,8 @@ class Fleet:
         self._link = Link(clock)
         self._lock = threading.Lock()
         self._buckets: WeakSet[Frozen] = WeakSet()
+        self._breakers: WeakSet[SharedBreaker] = WeakSet()
+        self._budgets: WeakSet[SharedBudget] = WeakSet()
         self._connection: psycopg.Connection[TupleRow] | None = None
         self._recovering = False
         self._silent = False
@@ -59,6 +63,30 @@ class Fleet:
     def unmetered(self, scope: str) -> LeaseSource:
         """For a scope whose limit nobody knows: it is frozen fleet-wide when the provider throttles it."""
         return self._joined(self._buckets, Frozen(self._link, _name(scope)))
+
+    def breaker(
+        self,
+        name: str,
+        *,
+        failure_threshold: int = 5,
+        recovery_timeout: float = 60.0,
+        failures: tuple[type[Exception], ...] = (Exception,),
+    ) -> CircuitBreaker:
+        """A circuit that opens for all processes when one of them has seen `failure_threshold` failures in a row."""
+        return self._joined(
+            self._breakers,
+            SharedBreaker(
+                self._link,
+                _name(name),
+                failure_threshold=failure_threshold,
+                recovery_timeout=recovery_timeout,
+                failures=failures,
+            ),
+        )
+
+    def budget(self, name: str, *, share: float = 0.1, reserve: float = 10) -> RetryBudget:
+        """Retries for all processes together: `share` of their successes, with a reserve that a minute refills."""
+        return self._joined(self._budgets, SharedBudget(self._link, _name(name), share=share, reserve=reserve))
 
     @property
     def workers(self) -> int:
@@ -129,23 +157,32 @@ class Fleet:
     def _next_tick(self, began: float) -> float:
         if self._silent:
             return began + TICK_SECONDS
+        return min([began + TICK_SECONDS, *(part.due() for parts in self._parts().values() for part in parts)])
+
+    def _parts(self) -> dict[str, Sequence[Part]]:
+        """Everybody names things in one order, so that no two processes wait for each other."""
         with self._lock:
-            return min([began + TICK_SECONDS, *(part.due() for part in self._buckets)])
+            kinds: dict[str, Sequence[Part]] = {
+                "buckets": list(self._buckets),
+                "breakers": list(self._breakers),
+                "budgets": list(self._budgets),
+            }
+        return {kind: sorted(parts, key=lambda part: part.name) for kind, parts in kinds.items()}
 
     def _tick(self) -> None:
-        """One round trip. Everybody names things in one order, so that no two processes wait for each other."""
-        with self._lock:
-            buckets = sorted(self._buckets, key=lambda part: part.name)
-        sent = self._link.now()
+        """One round trip."""
+        parts, sent = self._parts(), self._link.now()
         self._link.sending(sent)
-        asks = {"recovering": self._recovering, "buckets": [part.ask(sent) for part in buckets]}
+        asks: dict[str, Any] = {kind: [part.ask(sent) for part in parts[kind]] for kind in parts}
+        asks["recovering"] = self._recovering
         row = self._connected().execute(_TICK, [self.worker, json.dumps(asks, allow_nan=False)]).fetchone()
         answers: dict[str, Any] = row[0] if row else {}
         now = self._link.now()
         self._recovering = False
         self._link.answered(now, sent=sent, workers=int(answers["workers"]))
-        for part, answer in zip(buckets, answers["buckets"], strict=True):
-            part.answer(answer, sent=sent, now=now)
+        for kind, each in parts.items():
+            for part, answer in zip(each, answers[kind], strict=True):
+                part.answer(answer, sent=sent, now=now)
 
     def _connected(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None or self._connection.closed:

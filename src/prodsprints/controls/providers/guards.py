@@ -45,7 +45,7 @@ class Policy:
 
 
 class Guards:
-    """All guards of one process. With a fleet their buckets and frozen keys are shared by all of its processes.
+    """All guards of one process. With a fleet their buckets, frozen keys, circuits and retry budgets are shared by all.
 
     Without one they are this process's own, and a limit holds for each kind of guard, synchronous and asynchronous.
     """
@@ -95,8 +95,9 @@ class Guards:
             deadline_seconds=policy.deadline_seconds or found.deadline_seconds,
             timeout_seconds=policy.timeout_seconds or found.timeout_seconds,
             retry=policy.retry,
-            budget=RetryBudget(),
-            breaker=CircuitBreaker(
+            budget=self._fleet.budget(shared) if self._fleet else RetryBudget(),
+            breaker=(self._fleet.breaker if self._fleet else _local_breaker)(
+                shared,
                 failure_threshold=policy.failure_threshold,
                 recovery_timeout=policy.recovery_timeout,
                 failures=policy.failures,
@@ -119,3 +120,9 @@ class Guards:
         if limit is None:
             return self._fleet.unmetered(scope)
         return self._fleet.limiter(scope, rate=limit.rate, burst=limit.burst)
+
+
+def _local_breaker(
+    _: str, *, failure_threshold: int, recovery_timeout: float, failures: tuple[type[Exception], ...]
+) -> CircuitBreaker:
+    return CircuitBreaker(failure_threshold=failure_threshold, recovery_timeout=recovery_timeout, failures=failures)

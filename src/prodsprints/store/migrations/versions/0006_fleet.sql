@@ -179,7 +179,7 @@ begin
 end $$;
 
 -- Ask: {name, reserve, refill, earned, want}; `refill` are the seconds in which an empty budget fills by itself.
--- Answer: {granted}.
+-- Answer: {granted, left}.
 create function fleet_budget(ask jsonb) returns jsonb language plpgsql as $$
 declare
   it fleet_budgets;
@@ -187,14 +187,18 @@ declare
   reserve double precision := (ask ->> 'reserve')::float8;
   granted double precision := 0;
 begin
+  if not ask ? 'want' and not ask ? 'earned' then
+    select * into it from fleet_budgets where name = ask ->> 'name';
+    return jsonb_build_object('granted', 0, 'left', coalesce(it.tokens, reserve));
+  end if;
   insert into fleet_budgets values (ask ->> 'name', reserve, clock_timestamp()) on conflict do nothing;
   select * into it from fleet_budgets where name = ask ->> 'name' for update;
   present := clock_timestamp();
-  it.tokens := least(reserve, it.tokens + (ask ->> 'earned')::float8
+  it.tokens := least(reserve, it.tokens + coalesce((ask ->> 'earned')::float8, 0)
     + greatest(0, seconds_between(it.at, present)) * reserve / (ask ->> 'refill')::float8);
-  granted := least(floor((ask ->> 'want')::float8), floor(it.tokens));
+  granted := least(floor(coalesce((ask ->> 'want')::float8, 0)), floor(it.tokens));
   update fleet_budgets set tokens = it.tokens - granted, at = present where name = it.name;
-  return jsonb_build_object('granted', granted);
+  return jsonb_build_object('granted', granted, 'left', it.tokens - granted);
 end $$;
 
 -- Everything that one process asks for, and how many processes there are. Those that are asked for are named in one order
