@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.release.audit.values import Application
 from prodsprints.release.image.build import Image, build
 from prodsprints.release.image.install import _pip_of_its_own
@@ -66,6 +67,7 @@ class Workshop:
 
     place: Path
     said: list[str] = field(default_factory=list)
+    guards: Guards = field(default_factory=Guards)
 
     @property
     def wheels(self) -> Path:
@@ -93,6 +95,7 @@ class Workshop:
             source=commit(tree),
             layout=self.place / layout,
             cache=self.place / cache,
+            guards=self.guards,
             on_line=self.said.append,
         )
 

@@ -69,3 +69,11 @@ def test_a_worker_without_a_database_says_so(open_home: Path) -> None:
     assert "cannot be used" in done.stderr
     assert "Connection refused" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_in_the_own_provider_profiles_is_told_with_file_and_key(open_home: Path) -> None:
+    open_home.mkdir()
+    (open_home / "providers.toml").write_text("[github.limit]\nrate = nan\n")
+    done = run("up", open_home)
+    assert done.returncode == ExitCode.USAGE
+    assert "providers.toml: github.limit.rate" in done.stderr and "Traceback" not in done.stderr

@@ -93,7 +93,13 @@ def tests(run: Run) -> Outcome:
     try:
         with Output(run) as output:
             result = tests_gate.check(
-                run.tree(), application(run), cache=_cache(run), work=work, on_line=output.line, pulse=output.pulse
+                run.tree(),
+                application(run),
+                cache=_cache(run),
+                work=work,
+                guards=run.guards,
+                on_line=output.line,
+                pulse=output.pulse,
             )
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -114,6 +120,7 @@ def image(run: Run) -> Outcome:
             source=_source(run),
             layout=_layout(run),
             cache=_cache(run),
+            guards=run.guards,
             on_line=output.line,
             pulse=output.pulse,
         )

@@ -14,6 +14,7 @@ from dbos import DBOS
 
 from prodsprints.controls.providers.fleet import Fleet
 from prodsprints.controls.providers.guards import Guards
+from prodsprints.guard.profiles import FILE, profiles
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.kernel.settings import Settings
 from prodsprints.release import dispatch, records, workflow
@@ -44,12 +45,13 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, address: Address, target: Target) -> None:
+        profiles(overrides=settings.home / FILE)  # a mistake in it is told at once, and not by the first release
         self.id = f"{settings.node}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
         self._target = target
         self._db = Database(address, max_connections=12, patience_seconds=_PATIENCE_SECONDS)
         self._fleet = Fleet(address)
-        self._guards = Guards(self._fleet)
+        self._guards = Guards(self._fleet, profiles=settings.home / FILE)
         self._engine = Engine(address, worker=self.id, queue=f"taken-over:{settings.node}")
         self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
         self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=_end)

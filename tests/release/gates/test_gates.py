@@ -29,6 +29,7 @@ def run_tests(
         application(test=test, **changes),
         cache=workshop.place / "cache",
         work=work,
+        guards=workshop.guards,
         on_line=workshop.said.append,
         timeout_seconds=seconds,
     )

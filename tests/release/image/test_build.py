@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from prodsprints.guard import CircuitBreaker, Guard, Outcome, Retry, ServiceUnavailable
+from prodsprints.controls.providers.guards import Policy
+from prodsprints.guard import Outcome, Retry, ServiceUnavailable
 from prodsprints.release.image import layer
 from prodsprints.release.image.contents import packages
 from prodsprints.release.image.environment import runtime_environment
@@ -142,14 +143,14 @@ def test_while_the_index_is_out_of_reach_further_builds_are_told_so_at_once(
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("PIP_RETRIES", "1")
-    open_at_once = CircuitBreaker(failure_threshold=1, failures=(ServiceUnavailable,))
-    guard = Guard("package-index", breaker=open_at_once, retry=Retry.never())
-    monkeypatch.setattr("prodsprints.release.image.install.index_guard", lambda: guard)
+    policy = Policy(retry=Retry.never(), failure_threshold=1, failures=(ServiceUnavailable,))
+    monkeypatch.setattr("prodsprints.release.image.install._POLICY", policy)
     for name in ("anything-at-all", "something-else"):
         workshop.write({"requirements.txt": f"{name}\n"})
         with pytest.raises(InstallError, match="cannot be reached") as caught:
             workshop.build()
     assert "PIP_INDEX_URL" in caught.value.next_step and "Try again in" in caught.value.next_step
+    [guard] = workshop.guards
     assert guard.snapshot().count(Outcome.CIRCUIT_OPEN) == 1
     assert not any("something-else" in line for line in workshop.said)
 

@@ -48,9 +48,11 @@ def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
         raise BadArgumentsError("--once plays the example; --repo replaces it.", next_step="Give one of the two.")
     from prodsprints.cli.running import home, logs
     from prodsprints.cli.running.stack import Stack
+    from prodsprints.guard.profiles import FILE, profiles
     from prodsprints.kernel.settings import Settings
 
     settings = Settings.from_environment()
+    profiles(overrides=settings.home / FILE)  # a mistake in it is told here, and not by a worker's log
     home.prepare(settings)
     logs.to_file(settings, "up")
     for number in (signal.SIGTERM, signal.SIGHUP):

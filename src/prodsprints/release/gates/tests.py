@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.release.audit.values import Application
 from prodsprints.release.gates.result import GateFinding, GateResult
@@ -27,6 +28,7 @@ def check(
     *,
     cache: Path,
     work: Path,
+    guards: Guards,
     on_line: Callable[[str], None],
     pulse: Callable[[], None] = lambda: None,
     timeout_seconds: float = _DEFAULT_TIMEOUT_SECONDS,
@@ -46,7 +48,9 @@ def check(
         shutil.copytree(tree, copy, symlinks=True)
         for name in ("home", "tmp"):
             (work / name).mkdir()
-    runtime = environment_for_tests(copy, application, cache=cache, work=work, on_line=on_line, pulse=pulse)
+    runtime = environment_for_tests(
+        copy, application, cache=cache, work=work, guards=guards, on_line=on_line, pulse=pulse
+    )
     user = users.unprivileged(f"tests:{application.name}")
     writable = (copy, work / "home", work / "tmp")
     for directory in writable:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel import files
 from prodsprints.kernel.clock import iso
 from prodsprints.release.audit.values import Application
@@ -45,6 +46,7 @@ def build(
     source: Source,
     layout: Path,
     cache: Path,
+    guards: Guards,
     on_line: Callable[[str], None],
     pulse: Callable[[], None] = lambda: None,
 ) -> Image:
@@ -65,6 +67,7 @@ def build(
             interpreter=interpreter,
             cache=cache,
             name=application.name,
+            guards=guards,
             on_line=on_line,
             pulse=pulse,
         )

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.release.audit.values import Application
 from prodsprints.release.image import build
 from prodsprints.release.image.dependencies import collect
@@ -59,6 +60,7 @@ def environment_for_tests(
     *,
     cache: Path,
     work: Path,
+    guards: Guards,
     on_line: Callable[[str], None],
     pulse: Callable[[], None] = lambda: None,
 ) -> Runtime:
@@ -73,6 +75,7 @@ def environment_for_tests(
         interpreter=interpreter,
         cache=cache,
         name=application.name,
+        guards=guards,
         on_line=on_line,
         pulse=pulse,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -14,11 +13,10 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from prodsprints.controls.providers.guards import Guards, Policy
 from prodsprints.guard import (
     Attempt,
-    CircuitBreaker,
     CircuitOpenError,
-    Guard,
     Retry,
     ServiceUnavailable,
     retry_if_exception_type,
@@ -73,6 +71,7 @@ def install(
     interpreter: Interpreter,
     cache: Path,
     name: str,
+    guards: Guards,
     on_line: Callable[[str], None],
     pulse: Callable[[], None] = lambda: None,
 ) -> Path:
@@ -80,7 +79,8 @@ def install(
 
     A second call with equal dependencies finds the first one's result and needs no network. `name` is the
     application's: builds of one application share a user. Setup programs of packages run confined, but with the
-    network and the package index's address in reach, as they must. Raises InstallError, NoSpaceError.
+    network and the package index's address in reach, as they must. All builds reach the index through one guard of
+    `guards`: while it is gone, they need not all find out. Raises InstallError, NoSpaceError.
     """
     inside = [_tree_hash(tree)] if dependencies.needs_tree else []
     key = dependencies.key(_FORM, interpreter.tag, interpreter.platform, *inside)
@@ -92,24 +92,11 @@ def install(
             return installed
         work = Path(tempfile.mkdtemp(dir=store, prefix=f".{key[:12]}."))
         try:
-            _Build(work, dependencies, interpreter, name, on_line, pulse).run(tree)
+            _Build(work, dependencies, interpreter, name, guards, on_line, pulse).run(tree)
             (work / "installed").rename(installed)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return installed
-
-
-@functools.cache
-def index_guard() -> Guard:
-    """What all builds of this worker reach the package index through: while it is gone, they need not all find out.
-
-    Only a connection that fails counts, and is tried once more: what pip says of packages is no fault of the index's.
-    """
-    return Guard.for_provider(
-        "package-index",
-        retry=Retry(stop=stop_after_attempt(_ATTEMPTS), retry=retry_if_exception_type(_IndexUnreachableError)),
-        breaker=CircuitBreaker(failures=(_IndexUnreachableError,)),
-    )
 
 
 class _IndexUnreachableError(ServiceUnavailable):
@@ -118,6 +105,13 @@ class _IndexUnreachableError(ServiceUnavailable):
     def __init__(self, done: sandbox.Completed) -> None:
         super().__init__("The package index cannot be reached.")
         self.done = done
+
+
+# Only a connection that fails counts, and is tried once more: what pip says of packages is no fault of the index's.
+_POLICY = Policy(
+    retry=Retry(stop=stop_after_attempt(_ATTEMPTS), retry=retry_if_exception_type(_IndexUnreachableError)),
+    failures=(_IndexUnreachableError,),
+)
 
 
 class _Build:
@@ -129,6 +123,7 @@ class _Build:
         dependencies: Dependencies,
         interpreter: Interpreter,
         name: str,
+        guards: Guards,
         on_line: Callable[[str], None],
         pulse: Callable[[], None],
     ) -> None:
@@ -138,6 +133,7 @@ class _Build:
         self.user = users.unprivileged(f"build:{name}")
         self.pip = _pip_of_its_own(work.parent)
         self.index: PackageIndex = package_index()
+        self.guard = guards.guard("package-index", policy=_POLICY)
         redactor = Redactor(self.index.secrets)
         self.on_line = lambda line: on_line(redactor.text(line))
         self.pulse = pulse
@@ -192,7 +188,7 @@ class _Build:
         where = ("--target", str(target), "--report", str(report))
         argv = [*installer, *_PIP, *where, *pinned, *wanted]
         try:
-            index_guard().with_attempt(self._run)(argv)
+            self.guard.with_attempt(self._run)(argv)
         except _IndexUnreachableError as unreachable:
             raise self._failure(unreachable.done) from None
         except CircuitOpenError as error:
