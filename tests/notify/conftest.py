@@ -79,7 +79,7 @@ audiences:
         """One dispatcher, as a worker has it."""
         worker = f"test-{uuid4().hex[:8]}"
         beat = Heartbeat(self.db, worker=worker, node="test", on_reaped=lambda: None)
-        one = Notifier(self.db, self.settings, worker=worker)
+        one = Notifier(self.db, self.settings, notify_peers.unlimited(self.settings.home), worker=worker)
         beat.start()
         one.start()
         try:

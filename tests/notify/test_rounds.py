@@ -33,6 +33,7 @@ class Channel:
     """One that ends as its name says."""
 
     seconds = 1.0
+    provider = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,7 +45,7 @@ class Channel:
         return "taken"
 
 
-def bare(_: str, send: rounds.Send) -> rounds.Send:
+def bare(_: rounds.Channel, send: rounds.Send) -> rounds.Send:
     return send
 
 

@@ -15,6 +15,7 @@ BENCHES = {
     "fault-proxy": "prodsprints.bench.fault_proxy",
     "guard": "prodsprints.bench.guard",
     "ledger": "prodsprints.bench.ledger",
+    "notify": "prodsprints.bench.notify",
     "register": "prodsprints.bench.register",
     "workflow": "prodsprints.bench.workflow",
 }

@@ -22,13 +22,20 @@ MOST_ROUNDS = 20
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 900.0
 _LONGEST_WORDS = 300
+_LEAST_SECONDS = 1.0
 
 
 class Channel(Protocol):
-    """One way to reach people. `seconds` is how long it may take for one letter."""
+    """One way to reach people. `seconds` is how long it may take for one letter.
+
+    `provider` is whom it calls, by the name that guards know it by; empty for what calls nobody.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
 
     @property
     def seconds(self) -> float: ...
@@ -41,8 +48,8 @@ class Channel(Protocol):
 
 
 Send = Callable[[Letter], str]
-Guarding = Callable[[str, Send], Send]
-"""Puts the guard of the channel with that name around what sends: notify/ is below the room that composes them."""
+Guarding = Callable[[Channel, Send], Send]
+"""Puts the channel's guard around what sends: notify/ is below the room that composes guards."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ def _ask(letter: Letter, channels: Iterator[Channel], guarding: Guarding) -> Ite
 
 def _sent(letter: Letter, channel: Channel, guarding: Guarding) -> tuple[Outcome, str]:
     try:
-        return "delivered", guarding(channel.name, _within(channel, time.monotonic() + channel.seconds))(letter)
+        return "delivered", guarding(channel, _within(channel, time.monotonic() + channel.seconds))(letter)
     except RefusedError as error:
         return "refused", error.what
     except Rejection as error:
@@ -158,7 +165,8 @@ def _within(channel: Channel, until: float) -> Send:
 
         thread = threading.Thread(target=work, name=f"notify-{channel.name}", daemon=True)
         thread.start()
-        thread.join(max(0.0, until - time.monotonic()))  # what the guard waited for is part of the time
+        # What its guard waited, for a token say, is part of the time; but what is begun is given a chance.
+        thread.join(max(min(_LEAST_SECONDS, channel.seconds), until - time.monotonic()))
         if failed:
             raise failed[0]
         if not came:

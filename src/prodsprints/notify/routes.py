@@ -79,6 +79,7 @@ class _Closed:
 
     name: str
     why: str
+    provider: str = ""
     seconds: float = 1.0
 
     def send(self, letter: Letter) -> str:  # noqa: ARG002 - as every channel

@@ -8,6 +8,7 @@ from prodsprints.controls.dns import names
 from prodsprints.controls.integrations import parts
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.drills import runs
 from prodsprints.drills.runner import Runner
 from prodsprints.drills.schedule import Slot
@@ -25,7 +26,7 @@ from prodsprints.store.database import Database
 class Duties:
     """What one worker does besides releases; it beats for all of it under the same id."""
 
-    def __init__(self, db: Database, settings: Settings, worker: str) -> None:
+    def __init__(self, db: Database, settings: Settings, worker: str, guards: Guards) -> None:
         self._db = db
         self._catalog = wiring.catalog(load())
         keyring = Keyring.open(settings.home)
@@ -33,7 +34,7 @@ class Duties:
         witness = Witness.open(settings)
         self._sequencer = Sequencer(db, keyring, witness)
         self._verifier = Verifier(db, keyring, witness)
-        self._notifier = Notifier(db, settings, worker=worker)
+        self._notifier = Notifier(db, settings, guards, worker=worker)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
         self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
 

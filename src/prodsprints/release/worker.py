@@ -56,7 +56,7 @@ class Worker:
         self._workflow = DBOS.workflow(name="release")(lambda *ids: self._run(*ids))  # noqa: PLW0108 - DBOS wants a function, no method
         self._heartbeat = Heartbeat(self._db, worker=self.id, node=settings.node, on_reaped=_end)
         self._withdrawals = Withdrawals(self._db, target, worker=self.id, node=settings.node)
-        self._duties = Duties(self._db, settings, self.id)
+        self._duties = Duties(self._db, settings, self.id, self._guards)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="dispatch", daemon=True)
         self._running: set[UUID] = set()

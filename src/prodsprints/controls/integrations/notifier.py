@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-
-from prodsprints.guard import CircuitBreaker, Guard, Retry
+from prodsprints.controls.providers.guards import Guards, Policy
+from prodsprints.guard import Profile, Retry
 from prodsprints.kernel.settings import Settings
 from prodsprints.notify.dispatcher import Dispatcher
-from prodsprints.notify.rounds import Send
+from prodsprints.notify.rounds import Channel, Send
 from prodsprints.notify.routes import Routes
 from prodsprints.store.database import Database
 
-_DEADLINE_SECONDS = 10.0  # a channel's own time is shorter
-_FAILURES = 2
-_RECOVERY_SECONDS = 30.0
+# The deadline is how long a letter may wait for its token: a channel's own time bounds the rest.
+_POLICY = Policy(deadline_seconds=3.0, retry=Retry.never(), failure_threshold=2, recovery_timeout=30.0)
+
+_NO_LIMIT = "of your own account or server"
+_PROFILES: dict[str, Profile] = {
+    "email": Profile("email", "E-mail (SMTP)", unpublished=_NO_LIMIT),
+    "twilio": Profile("twilio", "Twilio, messages", unpublished=_NO_LIMIT),
+    "apprise": Profile("apprise", "By apprise", unpublished=_NO_LIMIT),
+}
 
 
 class Notifier:
     """One worker's dispatcher: Slack, else e-mail, else SMS, in the order of `notify.yaml`.
 
-    A channel that failed twice in a row is skipped at once for half a minute. No channel is retried by its guard: the
-    next channel is the retry, and after it the next round.
+    A channel that failed twice in a row is skipped at once for half a minute, by all workers of the fleet. No channel
+    is retried by its guard: the next channel is the retry, and after the last one the next round.
     """
 
-    def __init__(self, db: Database, settings: Settings, *, worker: str) -> None:
-        self._guards: dict[str, Guard] = {}
-        self._lock = threading.Lock()
+    def __init__(self, db: Database, settings: Settings, guards: Guards, *, worker: str) -> None:
+        self._guards = guards
         self._dispatcher = Dispatcher(db, Routes(settings), self._guarded, owner=worker)
 
     def start(self) -> None:
@@ -36,14 +40,11 @@ class Notifier:
         """End after the letters that are being told."""
         self._dispatcher.stop()
 
-    def _guarded(self, channel: str, send: Send) -> Send:
-        with self._lock:
-            guard = self._guards.get(channel)
-            if guard is None:
-                guard = self._guards[channel] = Guard(
-                    f"notify-{channel}",
-                    deadline_seconds=_DEADLINE_SECONDS,
-                    retry=Retry.never(),
-                    breaker=CircuitBreaker(failure_threshold=_FAILURES, recovery_timeout=_RECOVERY_SECONDS),
-                )
-        return guard(send)
+    def _guarded(self, channel: Channel, send: Send) -> Send:
+        if not channel.provider:
+            return send
+        return self._guards.guard(
+            _PROFILES.get(channel.provider, channel.provider),
+            account=channel.name,
+            policy=_POLICY,
+        )(send)

@@ -17,10 +17,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.drills.experiment import Peer, PeerClass
 
 AIOSMTPD = Peer("aiosmtpd", importlib.metadata.version("aiosmtpd"), PeerClass.ENGINE)
@@ -28,6 +30,14 @@ SLACK = Peer("a loopback double of Slack's incoming webhook", "1", PeerClass.DOU
 TWILIO = Peer("a loopback double of Twilio's messages API", "1", PeerClass.DOUBLE)
 
 _START_SECONDS = 5.0
+_UNLIMITED = '[slack.limit]\nrate = 100000\nburst = 100000\ncounted_per = "double"\nsays = "a double has none"\n'
+
+
+def unlimited(directory: Path) -> Guards:
+    """Guards by which a double of Slack is asked as often as one likes; the real one takes a message a second."""
+    profiles = directory / "providers.toml"
+    profiles.write_text(_UNLIMITED)
+    return Guards(profiles=profiles)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class Terminal:
     """The terminal that the worker runs in, or the file that its log goes to."""
 
     name: str = "terminal"
+    provider: str = ""
     seconds: float = 1.0
 
     def send(self, letter: Letter) -> str:
@@ -29,6 +30,7 @@ class Page:
     """The page of notifications shows whatever is in the outbox: there is nothing to do."""
 
     name: str = "page"
+    provider: str = ""
     seconds: float = 1.0
 
     def send(self, letter: Letter) -> str:  # noqa: ARG002 - as every channel

@@ -23,6 +23,7 @@ class Mail:
 
     def __init__(self, name: str, entry: Email, password: str | None) -> None:
         self.name = name
+        self.provider = "email"
         self.seconds = entry.timeout_seconds
         self._entry = entry
         self._password = password

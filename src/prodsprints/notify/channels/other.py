@@ -20,6 +20,7 @@ class ByApprise:
 
         logging.getLogger("apprise").disabled = True  # it would log addresses, which hold secrets
         self.name = name
+        self.provider = "apprise"
         self.seconds = seconds
         self._apprise: Any = apprise.Apprise(asset=apprise.AppriseAsset(secure_logging=True, async_mode=False))
         if not self._apprise.add(url):

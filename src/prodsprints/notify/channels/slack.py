@@ -17,6 +17,7 @@ class SlackWebhook:
 
     def __init__(self, name: str, seconds: float, url: str) -> None:
         self.name = name
+        self.provider = "slack"
         self.seconds = seconds
         self._post = Post(url, seconds)
 

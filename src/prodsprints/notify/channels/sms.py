@@ -17,6 +17,7 @@ class Twilio:
 
     def __init__(self, name: str, entry: Sms, token: str) -> None:
         self.name = name
+        self.provider = "twilio"
         self.seconds = entry.timeout_seconds
         self._entry = entry
         url = f"{entry.api}/2010-04-01/Accounts/{entry.account}/Messages.json"
