@@ -1,7 +1,7 @@
 """`bench notify`: how soon a message arrives by the third channel, and what kill -9 loses or doubles.
 
-The peers are the ones of the drill: a real SMTP server, and doubles of Slack and Twilio, in this process. The
-dispatchers are processes of their own on one PostgreSQL with its usual durability, and one of them is killed each second.
+The peers are the ones of the drill: a real SMTP server, and doubles of Slack and Twilio, in this process. Dispatchers
+are processes of their own on one PostgreSQL with its usual durability, and one of them is killed each second.
 """
 
 from __future__ import annotations
