@@ -135,6 +135,31 @@ TOLD: dict[str, Any] = {
     "created_at": "2026-01-01T00:00:00Z",
     "attempts": [{"channel": "slack", "outcome": "delivered", "words": "Slack answered ok", "seconds": 0.2}],
 }
+DEPENDENCY: dict[str, Any] = {
+    "name": "github",
+    "circuit": "closed",
+    "is_fresh": True,
+    "heard_seconds_ago": 1.0,
+    "rate": 1.5,
+    "rate_limit": 1.38,
+    "in_flight": 2,
+    "limit": 200,
+    "outcomes": {"succeeded": 80},
+    "recent_attempts": 80,
+    "p50_seconds": 0.25,
+    "p95_seconds": 0.5,
+    "p99_seconds": None,
+    "retries": 3,
+    "budget_spent": 0,
+    "throttled": 1,
+    "trips": 1,
+    "last_trips": ["2026-01-01T00:00:00Z"],
+    "scopes": [{"keys": ["main"], "rate": 1.38, "burst": 1.0, "remaining": 0.0, "frozen_seconds": 590.0}],
+    "processes": [
+        {"worker": "w-1", "circuit": "closed", "is_fresh": True, "in_flight": 2, "rate": 1.5, "heard_seconds_ago": 1.0}
+    ],
+    "by_hand": [{"at": "2026-01-01T00:00:00Z", "act": "freeze", "seconds": 600.0, "actor": "ada"}],
+}
 DRILL: dict[str, Any] = {
     "row": "R001.1",
     "variant": "throttling-storm",
@@ -188,6 +213,11 @@ class Double:
             ("GET", f"/v1/notifications/{TOLD['id']}"): (200, TOLD),
             ("POST", f"/v1/notifications/{TOLD['id']}/again"): (200, TOLD),
             ("GET", "/v1/notification-audiences"): (200, {"items": [], "next": None}),
+            ("GET", "/v1/dependencies"): (200, {"items": [DEPENDENCY], "next": None}),
+            ("GET", "/v1/dependencies/aws-sts"): (200, DEPENDENCY),
+            ("GET", "/v1/dependencies/github"): (200, DEPENDENCY),
+            ("POST", "/v1/dependencies/github/freeze"): (200, DEPENDENCY),
+            ("POST", "/v1/dependencies/github/thaw"): (200, DEPENDENCY),
             ("POST", "/v1/login-links"): (
                 201,
                 {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},

@@ -6,7 +6,7 @@ from math import isfinite
 
 from prodsprints.guard.errors import GuardInputError
 
-_LONGEST_NAME = 80
+_LONGEST_NAME = 300
 
 
 def positive(name: str, value: float) -> float:

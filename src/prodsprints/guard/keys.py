@@ -107,6 +107,7 @@ class KeyPool(Owned):
         return tuple(
             Quota(
                 scope=scope,
+                shared=getattr(quota, "name", ""),
                 keys=tuple(held.key.name for held in self.held if held.quota is quota),
                 rate=getattr(quota, "rate", None),
                 burst=getattr(quota, "burst", None),

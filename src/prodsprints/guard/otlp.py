@@ -14,6 +14,7 @@ exporter below adds the histograms that the guards keep, read at the same moment
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,9 +57,16 @@ class Export:
         """Send what there is, and end; a collector that does not answer is waited for that long."""
         if self.tracers:
             spans.use(None)
-            self.tracers.shutdown()
-        if self.meters:
-            self.meters.shutdown(timeout_millis=seconds * 1000)
+        ending = [
+            threading.Thread(target=provider.shutdown, name="otlp-end", daemon=True)
+            for provider in (self.tracers, self.meters)
+            if provider
+        ]
+        deadline = time.monotonic() + seconds
+        for thread in ending:
+            thread.start()
+        for thread in ending:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def start(*, service: str = "prodsprints", instance: str = "") -> Export | None:
@@ -77,6 +85,12 @@ def start(*, service: str = "prodsprints", instance: str = "") -> Export | None:
         raise GuardInputError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but the package {error.name} is not installed.",
             next_step="Install it: pip install 'prodsprints[telemetry]'.",
+        ) from None
+    except ValueError as error:
+        raise GuardInputError(
+            "A variable of OpenTelemetry has a value that it refuses.",
+            why=f"{' '.join(str(error).split())[:200]}.",
+            next_step="Correct the variable whose name begins with OTEL_, or leave it out.",
         ) from None
 
 

@@ -83,10 +83,12 @@ class Durations:
 class Quota:
     """A scope's bucket as it stands; `keys` are the names of those that share it, never their secrets.
 
-    `rate` and `burst` are None where nobody knows the limit; `remaining` is None where nothing counts.
+    `shared` is the bucket's name in a whole fleet, empty where it is this process' own. `rate` and `burst` are None
+    where nobody knows the limit; `remaining` is None where nothing counts.
     """
 
     scope: str
+    shared: str
     keys: tuple[str, ...]
     rate: float | None
     burst: float | None

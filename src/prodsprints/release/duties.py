@@ -8,6 +8,7 @@ from prodsprints.controls.dns import names
 from prodsprints.controls.integrations import parts
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
+from prodsprints.controls.providers.dependencies.telling import Teller
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.drills import runs
 from prodsprints.drills.runner import Runner
@@ -37,6 +38,7 @@ class Duties:
         self._notifier = Notifier(db, settings, guards, worker=worker)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
         self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
+        self._teller = Teller(db, worker)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -45,9 +47,11 @@ class Duties:
         self._notifier.start()
         self._runner.start()
         self._monitor.start()
+        self._teller.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
+        self._teller.stop()
         self._monitor.stop()
         self._runner.stop()
         self._notifier.stop()

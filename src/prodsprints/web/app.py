@@ -76,7 +76,8 @@ def _described() -> FastAPI:
         telemetry=_SILENT,
         redirect_slashes=False,
     )
-    app.include_router(api.router, dependencies=identity.DESCRIBED)
+    for router in (api.router, api.scrape):
+        app.include_router(router, dependencies=identity.DESCRIBED)
     return app
 
 
@@ -85,14 +86,18 @@ async def _heatmap_style(_: Request) -> Response:
 
 
 def _refusal(request: Request, error: ProdSprintsError) -> Response:
-    if request.url.path.startswith("/v1/"):
+    if _is_for_programs(request):
         return problems.respond(problem(error))
     return pages.refusal(request, error)
 
 
+def _is_for_programs(request: Request) -> bool:
+    return request.url.path.startswith("/v1/") or request.url.path == "/metrics"
+
+
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # narrows for mypy
-    if request.url.path.startswith("/v1/"):
+    if _is_for_programs(request):
         return problems.respond(problems.from_validation(error))
     return pages.refusal(request, pages.no_such_page(request.url.path))
 

@@ -63,6 +63,14 @@ class LoginRequiredError(ProdSprintsError):
     http_status = 401
 
 
+class NotOperatorError(ProdSprintsError):
+    """This is for the tenant that runs the platform, and the caller belongs to another."""
+
+    code = "web/not-operator"
+    exit_code = ExitCode.REFUSED
+    http_status = 403
+
+
 class LoginLinkSpentError(ProdSprintsError):
     """The login link was used before, is over, or never existed."""
 

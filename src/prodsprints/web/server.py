@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import uvicorn
 
+from prodsprints.controls.providers.dependencies.telling import Teller
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime import lifeline
 from prodsprints.store.address import Address
@@ -37,7 +39,10 @@ def serve(settings: Settings, address: Address) -> None:
 
     lifeline.watch(end)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    teller = Teller(db, f"web-{settings.node}-{os.getpid()}")
+    teller.start()
     try:
         server.run()
     finally:
+        teller.stop()
         db.close()

@@ -44,6 +44,10 @@ _STATUS = {
     "identified": ("Identified", "warn"),
     "monitoring": ("Monitoring", "live"),
     "resolved": ("Resolved", "good"),
+    "closed": ("Closed", "good"),
+    "half-open": ("Half-open", "warn"),
+    "open": ("Open", "bad"),
+    "silent": ("Not heard of", "idle"),
 }
 _PEER_CLASSES = {
     "service": "the real service",
@@ -173,6 +177,16 @@ def took(part: Release | Step | DrillRun, now: datetime) -> str:
     if part.started_at is None:
         return ""
     return duration(max(0.0, ((part.finished_at or now) - part.started_at).total_seconds()))
+
+
+def rate(value: float) -> str:
+    """`0`, `0.4`, `12`, `1,250`."""
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
+
+
+def outcome(name: str) -> str:
+    """How a call ended: `Circuit open`."""
+    return name.replace("-", " ").capitalize()
 
 
 def count(number: int, noun: str) -> str:

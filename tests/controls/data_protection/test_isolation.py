@@ -23,7 +23,15 @@ from prodsprints.store.database import Database
 from prodsprints.store.embedded import EmbeddedPostgres
 
 ENTRY = "prodsprints.controls.data_protection.drills:tenants"
-PLATFORMS = ["workers", "fleet_workers", "fleet_buckets", "fleet_acts", "fleet_breakers", "fleet_budgets"]
+PLATFORMS = [
+    "workers",
+    "fleet_workers",
+    "fleet_buckets",
+    "fleet_acts",
+    "fleet_breakers",
+    "fleet_budgets",
+    "guard_sightings",
+]
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ relations as (
     and c.relnamespace = (select relnamespace from pg_class where oid = 'tenants'::regclass)
     and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
     and c.relname not in  -- the processes themselves, and what they share about providers: no tenant's
-        ('workers', 'fleet_workers', 'fleet_buckets', 'fleet_acts', 'fleet_breakers', 'fleet_budgets')
+        ('workers', 'fleet_workers', 'fleet_buckets', 'fleet_acts', 'fleet_breakers', 'fleet_budgets', 'guard_sightings')
     and (tenant.attnum is not null
          or exists (select from ours where has_any_column_privilege(ours.oid, c.oid, 'select, insert, update, references')
                     or has_table_privilege(ours.oid, c.oid, 'delete, truncate, trigger')))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prodsprints.guard import ServiceUnavailable
-from prodsprints.kernel.errors import ExitCode, ProdSprintsError
+from prodsprints.kernel.errors import ExitCode, ProdSprintsError, UsageError
 
 
 class NoCredentialsError(ProdSprintsError):
@@ -41,3 +41,24 @@ class ProviderAnswerError(ProdSprintsError):
 
     code = "providers/answer"
     http_status = 502
+
+
+class UnknownDependencyError(UsageError):
+    """No process of the platform calls a provider of that name, or it has no such key."""
+
+    code = "providers/unknown-dependency"
+    http_status = 404
+
+
+class FreezeInputError(UsageError):
+    """Nothing can be left alone for such a time."""
+
+    code = "providers/freeze"
+
+
+class NotSharedError(ProdSprintsError):
+    """The provider's buckets belong to single processes, so nobody can freeze them for all."""
+
+    code = "providers/not-shared"
+    exit_code = ExitCode.REFUSED
+    http_status = 409

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from prodsprints.web.api import (
+    dependencies,
     drills,
     environments,
     evidence,
@@ -18,6 +19,7 @@ from prodsprints.web.api import (
 )
 
 router = APIRouter(prefix="/v1")
+scrape = dependencies.scrape
 router.include_router(platform.router)
 router.include_router(register.router)
 router.include_router(signatures.router)
@@ -30,3 +32,4 @@ router.include_router(evidence.router)
 router.include_router(environments.router)
 router.include_router(releases.router)
 router.include_router(status.router)
+router.include_router(dependencies.router)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from prodsprints.web.pages import (
     contacts,
+    dependencies,
     drills,
     environments,
     evidence,
@@ -29,6 +30,6 @@ __all__ = ["no_such_page", "refusal", "router"]
 router = APIRouter()
 for _part in (
     *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts, notifications),
-    *(drills, evidence, projects, environments, services, releases, login, status),
+    *(drills, evidence, projects, environments, dependencies, services, releases, login, status),
 ):
     router.include_router(_part.router)

@@ -22,6 +22,7 @@ BAR = (
     Place("reviews", "Reviews", "/reviews"),
     Place("releases", "Releases", "/releases"),
     Place("environments", "Environments", "/environments"),
+    Place("dependencies", "Dependencies", "/dependencies"),
     Place("projects", "Projects", "/projects"),
 )
 _BELOW = {
