@@ -46,6 +46,7 @@ docs: $(VENV)/dev.stamp ## Write the references from what they describe: command
 	@$(BIN)/python scripts/cli_reference.py
 	@$(BIN)/python scripts/api_reference.py
 	@$(BIN)/python scripts/risk_yaml_reference.py
+	@$(BIN)/python scripts/degradation_reference.py
 	@$(BIN)/python scripts/providers_reference.py
 
 $(VENV)/pyvenv.cfg: scripts/preflight.py

@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from prodsprints.bench.scratch import Scratch
+from prodsprints.controls.integrations.git_address import Address
 from prodsprints.release import progress, records, requests
 from prodsprints.release.progress import Step
 from prodsprints.release.records import Environment, Release
@@ -64,7 +65,7 @@ class Platform:
         return worker
 
     def request(
-        self, repository: Path, *, project: str, ref: str | None = None, strategy: str | None = None
+        self, repository: Path | Address, *, project: str, ref: str | None = None, strategy: str | None = None
     ) -> Release:
         """Queue a release."""
         return requests.request_release(
@@ -83,10 +84,10 @@ class Platform:
     def ended(self, release: Release, *, seconds: float = 120.0) -> Release:
         """Wait for its end, and look at its page as a person would."""
         ended = eventually(lambda: self._if_ended(release.id) or self._replace_workers(), seconds=seconds)
-        assert f"{ended.project} {ended.label}" in self._page(f"/releases/{ended.id}")
+        assert f"{ended.project} {ended.label}" in self.page(f"/releases/{ended.id}")
         return ended
 
-    def release(self, repository: Path, **options: Any) -> Release:
+    def release(self, repository: Path | Address, **options: Any) -> Release:
         """Queue a release and wait for its end."""
         return self.ended(self.request(repository, **options))
 
@@ -102,6 +103,18 @@ class Platform:
     def environment(self, project: str) -> Environment:
         """The project's one environment."""
         return next(e for e in records.environments(self.db, self.tenant) if e.project == project)
+
+    def page(self, path: str) -> str:
+        """What a person reads there."""
+
+        async def get() -> httpx.Response:
+            address = f"http://127.0.0.1:{self.settings.port}"
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(self._pages), base_url=address) as browser:
+                return await browser.get(path)
+
+        answer = asyncio.run(get())
+        assert answer.status_code == 200, answer.text
+        return " ".join(re.sub(r"<[^>]*>", "", answer.text).split())
 
     def kill_worker_of(self, release: Release) -> None:
         """SIGKILL for the worker that runs it; another one takes its place."""
@@ -166,16 +179,6 @@ class Platform:
         with contextlib.suppress(AgentUnreachableError):
             return self.node.health().envoy_alive
         return False
-
-    def _page(self, path: str) -> str:
-        async def get() -> httpx.Response:
-            address = f"http://127.0.0.1:{self.settings.port}"
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self._pages), base_url=address) as browser:
-                return await browser.get(path)
-
-        answer = asyncio.run(get())
-        assert answer.status_code == 200, answer.text
-        return " ".join(re.sub(r"<[^>]*>", "", answer.text).split())
 
     def _replace_workers(self) -> None:
         """Start another for each that left by itself, as `up` does: one that is too slow to beat is declared dead."""

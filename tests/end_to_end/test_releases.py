@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from prodsprints.release.errors import NothingToRollBackError
 from prodsprints.release.records import Release
 from prodsprints.runtime.errors import StaleTokenError
 from prodsprints.runtime.values import Arm
+from support_git import Origin
 from support_platform import MakeRepository, Platform
 from support_waiting import eventually
 
@@ -234,3 +236,31 @@ def test_a_lock_taken_away_by_force_ends_its_release_as_aborted_and_the_old_vers
 def overlap(one: Release, other: Release) -> bool:
     assert one.started_at and one.finished_at and other.started_at and other.finished_at
     return one.started_at < other.finished_at and other.started_at < one.finished_at
+
+
+def test_a_tag_is_released_from_the_mirror_after_the_host_died(
+    platform: Platform, project: str, tmp_path: Path
+) -> None:
+    origin = Origin(tmp_path / "host")
+    for version in ("v1", "v2"):
+        origin.commit({name: content.encode() for name, content in app(version).items()})
+        origin.tag(version)
+    with origin.serving() as address:
+        origin.name_in(platform.settings.home)
+        first = platform.release(address, project=project, ref="v1")
+        assert first.status == "released", platform.log(first)
+        assert (first.commit, first.label) == (origin.git("rev-parse", "v1"), "v1")
+        assert platform.steps(first)["source"].detail["from_mirror"] is False
+    second = platform.release(address, project=project, ref="v2", strategy="direct")
+    assert second.status == "released", platform.log(second)
+    assert second.commit == origin.git("rev-parse", "v2")
+    assert answer(platform, project) == "v2"
+    source = platform.steps(second)["source"]
+    assert "from the mirror as of" in source.summary and "the host does not answer" in source.summary
+    [degraded] = source.detail["degradations"]
+    assert degraded["integration"] == "git-host" and degraded["mirror_age_seconds"] > 0
+    assert "Without the Git host: v2 is" in platform.page(f"/releases/{second.id}")
+    moving = platform.release(address, project=project, ref="main")
+    assert moving.status == "refused", platform.log(moving)
+    assert "may have moved" in moving.reason
+    assert answer(platform, project) == "v2"

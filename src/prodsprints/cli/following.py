@@ -67,6 +67,7 @@ def ending(release: Json) -> RenderableType:
     )
     figures = release.get("figures") or {}
     parts = [headline, Text(release.get("reason") or "")]
+    parts += [Text.assemble(("! ", "bold yellow"), str(one["said"])) for one in release.get("degradations") or ()]
     if status != "released" and figures.get("next_step"):
         parts.append(Text.assemble(("→ ", "bold cyan"), str(figures["next_step"])))
     return Group(*(part for part in parts if part))

@@ -29,6 +29,13 @@ def absolute(_ctx: click.Context, _parameter: click.Parameter, value: Path | Non
     return None if value is None else value.expanduser().absolute()
 
 
+def _place(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A remote repository's address as it was typed, else a path made absolute."""
+    from prodsprints.controls.integrations.git_address import is_remote
+
+    return value if is_remote(value) else str(absolute(ctx, parameter, Path(value)))
+
+
 as_json = click.option(
     "--json", "out", is_flag=True, callback=_output, help="Answer with versioned JSON lines on stdout."
 )
@@ -50,4 +57,5 @@ project = click.option(
     metavar="NAME",
     help="The project; by default the one whose repository this directory is.",
 )
+place = click.argument("path", default=".", callback=_place, metavar="[PLACE]")
 repository = click.argument("path", type=click.Path(path_type=Path), default=".", callback=absolute, metavar="[PATH]")

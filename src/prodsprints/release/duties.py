@@ -1,11 +1,13 @@
-"""What a worker does besides releases: it sequences and verifies the ledger, runs drills, tells, and watches."""
+"""What a worker does besides releases: it sequences and verifies, runs drills, tells, watches, refreshes mirrors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from prodsprints.controls.dns import names
 from prodsprints.controls.integrations import parts
+from prodsprints.controls.integrations.mirror_duty import MirrorDuty
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
 from prodsprints.controls.providers.dependencies.telling import Teller
@@ -20,6 +22,7 @@ from prodsprints.ledger.witness import Witness
 from prodsprints.register import wiring
 from prodsprints.register.load import load
 from prodsprints.register.verifications import Verifier
+from prodsprints.release.mirrors import mirrors
 from prodsprints.store.address import Address
 from prodsprints.store.database import Database
 
@@ -39,6 +42,7 @@ class Duties:
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
         self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
         self._teller = Teller(db, worker)
+        self._mirrors = MirrorDuty(db, settings.node, partial(mirrors, db, settings, guards))
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -48,9 +52,11 @@ class Duties:
         self._runner.start()
         self._monitor.start()
         self._teller.start()
+        self._mirrors.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
+        self._mirrors.stop()
         self._teller.stop()
         self._monitor.stop()
         self._runner.stop()

@@ -3,7 +3,7 @@
 Only plumbing that reads objects, refs and the index is called, never one that applies attributes (filters, textconv,
 export-subst), signs, talks to a remote or writes. The repository is named by GIT_DIR instead of being discovered, so
 that root may read an ordinary user's repository: Git's `safe.directory` check guards against configuration that runs
-programs, and every such setting within reach of these commands is switched off in `_SWITCHED_OFF` and `_environment`.
+programs, and every such setting within reach of these commands is switched off in `SWITCHED_OFF` and `_environment`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,12 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
+from prodsprints.controls.integrations.git_process import ISOLATED, SWITCHED_OFF
 from prodsprints.release.errors import GitError, NotARepositoryError
 
 TIMEOUT_SECONDS = 60.0
 _MAX_ANSWER_BYTES = 1_048_576
 _MAX_RECORD_BYTES = 65_536
-_SWITCHED_OFF = (
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.untrackedCache=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.sshCommand=false"),
-    *("-c", "core.pager=cat"),
-    *("-c", "core.precomposeUnicode=false"),
-)
 
 
 @dataclass(frozen=True)
@@ -192,7 +185,7 @@ def _started(
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                ["git", *_SWITCHED_OFF, *arguments],  # noqa: S607 - found by PATH, wherever the machine has it
+                ["git", *SWITCHED_OFF, *arguments],  # noqa: S607 - found by PATH, wherever the machine has it
                 cwd=repository.top,
                 env=_environment(repository),
                 stdin=stdin,
@@ -235,16 +228,9 @@ def _environment(repository: Repository) -> dict[str, str]:
     return {
         **inherited,
         **worktree,
+        **ISOLATED,
         "GIT_DIR": str(repository.git_dir),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
         "GIT_ALLOW_PROTOCOL": "none",  # overrides the repository's own protocol.*.allow: a lazy fetch cannot start
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",  # a commit id means what it says
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
     }
 
 

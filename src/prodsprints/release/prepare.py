@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prodsprints.controls.integrations import git_address
+from prodsprints.controls.integrations.mirror import Mirrors
+from prodsprints.kernel.clock import iso
 from prodsprints.release import appdb, config, progress, records, source
 from prodsprints.release.appdb import ApplicationDatabase
 from prodsprints.release.audit import Application
@@ -23,6 +27,7 @@ from prodsprints.release.gates.result import GateResult
 from prodsprints.release.image.build import Image, build
 from prodsprints.release.image.environment import Runtime, runtime_environment
 from prodsprints.release.image.unpack import unpack
+from prodsprints.release.mirrors import mirrors
 from prodsprints.release.output import Output
 from prodsprints.release.requests import committed_config
 from prodsprints.release.run import Outcome, Run
@@ -35,6 +40,27 @@ from prodsprints.store.database import Database, patient
 
 _MIGRATION_SECONDS = 600.0
 _AHEAD = "Can't locate revision identified by"  # Alembic's words for a migration of a later commit
+
+
+def find_source(run: Run) -> Outcome:
+    """The commit, where the later steps read it: in a repository on this machine, or in the mirror of a remote one."""
+    if not git_address.is_remote(run.release.repository):
+        found = _source(run)
+        return Outcome("done", f"{found.label} is {found.commit[:12]}, in {found.path}.")
+    ref = run.release.options.get("ref")
+    with Output(run) as output:
+        obtained = _mirrors(run).obtain(git_address.parse(run.release.repository), ref, pulse=_telling(output))
+    run.found(obtained.commit, source.resolve(obtained.path, obtained.commit, called=ref).label)
+    if obtained.from_mirror:
+        run.degraded("git-host", f"{obtained}", mirror_age_seconds=round(obtained.age_seconds, 3))
+    detail = {
+        "from_mirror": obtained.from_mirror,
+        "fetched_at": iso(obtained.fetched_at),
+        "mirror_age_seconds": round(obtained.age_seconds, 3),
+        "why": obtained.why,
+        "notes": list(obtained.notes),
+    }
+    return Outcome("done", " ".join((f"{obtained}", *obtained.notes)), detail)
 
 
 def audit(run: Run) -> Outcome:
@@ -68,7 +94,7 @@ def account(run: Run) -> Outcome:
     if stated is None:
         return Outcome("skipped", f"{config.FILE_NAME} names no provider account: none was asked.")
     checked = account_gate.check(
-        stated, home=run.settings.home, guards=run.guards, say=run.say, learn=run.redactor.learn
+        stated, home=run.settings.home, guards=run.guards, degraded=run.degraded, learn=run.redactor.learn
     )
     return _gate(run, checked)
 
@@ -251,7 +277,35 @@ def _gate(run: Run, result: GateResult) -> Outcome:
 
 
 def _source(run: Run) -> Source:
-    return source.resolve(Path(run.release.repository), run.release.commit)
+    return source.resolve(_repository(run), run.release.commit)
+
+
+def _repository(run: Run) -> Path:
+    """Where the commit is read. A rollback has no step `source`: its mirror may have to be fetched anew."""
+    if not git_address.is_remote(run.release.repository):
+        return Path(run.release.repository)
+    address = git_address.parse(run.release.repository)
+    if run.release.kind == "rollback":
+        return _mirrors(run).obtain(address, run.release.commit).path
+    return _mirrors(run).place(address)
+
+
+def _mirrors(run: Run) -> Mirrors:
+    return mirrors(run.db, run.settings, run.guards, run.release.tenant_id, learn=run.redactor.learn)
+
+
+def _telling(output: Output) -> Callable[[str], None]:
+    """What a fetch tells of its progress, once each, in the live log."""
+    last = ""
+
+    def pulse(progress: str) -> None:
+        nonlocal last
+        if progress and progress != last:
+            last = progress
+            output.line(progress)
+        output.pulse()
+
+    return pulse
 
 
 def _settings(run: Run) -> ReleaseConfig:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from prodsprints.controls.integrations import degradation
 from prodsprints.release.verdict import Tick
 from prodsprints.store.database import Database, patient
 
@@ -25,6 +27,21 @@ class Step:
     detail: dict[str, Any]
     started_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """A service that a step went on without, as declared; `mirror_age_seconds` where a mirror stood in for it."""
+
+    step: str
+    integration: str
+    said: str
+    mirror_age_seconds: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What people call that service."""
+        return degradation.of(self.integration).title
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,11 @@ def steps(db: Database, tenant_id: UUID, release_id: UUID) -> list[Step]:
             [release_id],
         ).fetchall()
     return [Step(**row) for row in rows]
+
+
+def degradations(steps: Sequence[Step]) -> list[Degraded]:
+    """All that a release went on without, in the order of its steps."""
+    return [Degraded(step=step.name, **one) for step in steps for one in step.detail.get("degradations", ())]
 
 
 @patient

@@ -57,7 +57,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Release:
-    """One attempt to make a commit what an environment serves, or (`kind` rollback) to go back to what it served."""
+    """One attempt to make a commit what an environment serves, or (`kind` rollback) to go back to what it served.
+
+    `repository` is a path on the node, or the address of a remote one; of that `commit` is empty until it was found.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -340,6 +343,13 @@ def _told(release: Release, status: Status, reason: str) -> Message:
     return Message.about(
         "#ops", severity, f"{what} of {where} {ended}", f"{reason}\n\nRelease {release.id} of {release.commit[:12]}."
     )
+
+
+@patient
+def set_commit(db: Database, release: Release, commit: str, label: str) -> None:
+    """Record which commit this release turned out to be of."""
+    with db.tenant(release.tenant_id) as connection:
+        connection.execute("update releases set commit = %s, label = %s where id = %s", [commit, label, release.id])
 
 
 @patient

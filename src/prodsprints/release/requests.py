@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+from prodsprints.controls.integrations.git_address import Address
+from prodsprints.controls.integrations.mirror import check_ref
 from prodsprints.kernel.errors import UsageError
 from prodsprints.release import config, git, records, source
 from prodsprints.release.errors import NothingToRollBackError
@@ -26,7 +29,7 @@ def request_release(
     *,
     node: str,
     actor: str,
-    path: Path,
+    path: Path | Address,
     ref: str | None,
     environment: str | None,
     project: str | None,
@@ -36,16 +39,25 @@ def request_release(
     """Queue a release of the commit that `ref` (default: HEAD of a clean tree) names in the repository at `path`.
 
     The configuration is the commit's own. `id` is the caller's, so that a repeated request queues nothing new.
+    The commit of a remote repository is found by the release itself, which can take longer than a request may: so its
+    project is called as the address says, whatever the commit does.
     """
     if strategy is not None and strategy not in _STRATEGIES:
         raise UsageError(f"There is no strategy {strategy!r}.", next_step=f"Use one of: {', '.join(_STRATEGIES)}.")
-    found = source.resolve(path, ref)
-    settings = committed_config(found).for_environment(environment)
+    options: dict[str, Any] = {"strategy": strategy} if strategy else {}
+    if isinstance(path, Address):
+        check_ref(ref)
+        repository, commit, label, name = path.url, "", ref or "HEAD", _slug(path.name)
+        options |= {"ref": ref}
+    else:
+        found = source.resolve(path, ref)
+        repository, commit, label = str(found.path), found.commit, found.label
+        name = committed_config(found).for_environment(environment).name or _slug(found.path.name)
     target = records.ensure_environment(
         db,
         tenant_id,
-        project=_name("project", project or settings.name or _slug(found.path.name)),
-        repository=str(found.path),
+        project=_name("project", project or name),
+        repository=repository,
         environment=_name("environment", environment or DEFAULT_ENVIRONMENT),
         node=node,
     )
@@ -54,11 +66,11 @@ def request_release(
         target,
         id=id,
         kind="release",
-        repository=str(found.path),
-        commit=found.commit,
-        label=found.label,
+        repository=repository,
+        commit=commit,
+        label=label,
         requested_by=actor,
-        options={"strategy": strategy} if strategy else {},
+        options=options,
     )
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from prodsprints.controls.integrations import degradation
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.kernel.errors import ExitCode, ProdSprintsError
 from prodsprints.kernel.redaction import Redactor
 from prodsprints.kernel.settings import Settings
-from prodsprints.release import events, progress, steps
+from prodsprints.release import events, progress, records, steps
 from prodsprints.release.errors import AbortRequestedError
 from prodsprints.release.progress import StepStatus
 from prodsprints.release.records import Environment, Release
@@ -71,6 +72,7 @@ class Run:
         self.workspace = settings.home / "work" / release.id.hex
         self.redactor = Redactor()
         self._log = events.EventLog(db, release, self.redactor)
+        self._degradations: list[dict[str, Any]] = []
         self._step = ""
 
     def step(self, position: int, name: str, body: Callable[[Run], Outcome]) -> Outcome:
@@ -85,8 +87,10 @@ class Run:
             return self.outcome(name)
         self._log.written()
         self._step = name
+        self._degradations = []
         outcome = self._perform(name, body)
-        outcome = replace(outcome, summary=self.redactor.text(outcome.summary))
+        degraded = {"degradations": self.redactor.value(self._degradations)} if self._degradations else {}
+        outcome = replace(outcome, summary=self.redactor.text(outcome.summary), detail={**outcome.detail, **degraded})
         steps.end(
             self.db,
             self._held,
@@ -102,6 +106,16 @@ class Run:
     def say(self, message: str, kind: str = "line", **data: Any) -> None:
         """One line for the live log; visible after the next `flush` or at the end of the step."""
         self._log.add(self._step, kind, message, **data)
+
+    def degraded(self, integration: str, said: str, **more: Any) -> None:
+        """Record that this step did without `integration`, as declared: for the release's page, in a sentence."""
+        self._degradations.append({"integration": degradation.of(integration).name, "said": said, **more})
+        self.say(said, "degraded")
+
+    def found(self, commit: str, label: str) -> None:
+        """Record which commit this release is of, once that is known."""
+        records.set_commit(self.db, self.release, commit, label)
+        self.release = replace(self.release, commit=commit, label=label)
 
     def flush(self) -> None:
         """Make what was said visible."""

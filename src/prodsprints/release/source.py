@@ -44,8 +44,10 @@ class Source:
     commit_time: datetime
 
 
-def resolve(path: Path, ref: str | None) -> Source:
+def resolve(path: Path, ref: str | None, *, called: str | None = None) -> Source:
     """The commit that `ref` names in the repository around `path`; without a ref, HEAD of a clean working tree.
+
+    `called` is the name that somebody asked for, where `ref` is the commit's own id: its label, if it is a tag of it.
 
     Raises NotARepositoryError, UnknownCommitError, DirtyTreeError (only without a ref), RepositoryTooLargeError,
     UnsafeTreeError, GitError.
@@ -55,7 +57,7 @@ def resolve(path: Path, ref: str | None) -> Source:
     entries = _bounded(repository, commit)
     if ref is None and not repository.bare:
         _refuse_changes(repository, entries)
-    return Source(repository.top, commit, _label(repository, commit, ref), _commit_time(repository, commit))
+    return Source(repository.top, commit, _label(repository, commit, called or ref), _commit_time(repository, commit))
 
 
 def export(source: Source, target: Path) -> None:

@@ -15,8 +15,9 @@ from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 
 
 def release(run: Run) -> Status:
-    """audit → account → register → gates → image → migrate → rollout → keep or roll back → record."""
+    """source → audit → account → register → gates → image → migrate → rollout → keep or roll back → record."""
     for name, body in (
+        ("source", prepare.find_source),
         ("audit", prepare.audit),
         ("account", prepare.account),
         ("register", prepare.register),
@@ -114,7 +115,7 @@ _POSITIONS = {
     name: position
     for position, name in enumerate(
         (
-            *("audit", "account", "register", "tests", "secrets", "image", "sbom"),
+            *("source", "audit", "account", "register", "tests", "secrets", "image", "sbom"),
             *("migrate", "rollout", "keep", "roll back", "record"),
         ),
         start=1,

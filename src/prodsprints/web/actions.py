@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from prodsprints.controls.backups.soft_delete import DeletedProject, SoftDelete
+from prodsprints.controls.integrations import git_address
 from prodsprints.drills import policy, runs
 from prodsprints.drills.catalog import Drill
 from prodsprints.drills.errors import DrillRefusedError
@@ -19,7 +20,7 @@ from prodsprints.incidents import typed
 from prodsprints.kernel.errors import UsageError
 from prodsprints.kernel.validation import nearest
 from prodsprints.register.errors import UnknownRiskError
-from prodsprints.release import records, requests
+from prodsprints.release import mirrors, records, requests
 from prodsprints.release.records import Environment, Release
 from prodsprints.store.leases import Lease
 from prodsprints.web import words
@@ -44,18 +45,24 @@ def begin_release(
     strategy: str | None,
     id: UUID,
 ) -> Release:
-    """Queue a release of a repository on this machine; `path` is absolute, since the caller's directory is not ours."""
-    if "\x00" in path or not Path(path).is_absolute():
+    """Queue a release of a repository: of a remote one at its address, or of one on this machine.
+
+    `path` is absolute then, since the caller's directory is not ours.
+    """
+    remote = git_address.is_remote(path)
+    if not remote and ("\x00" in path or not Path(path).is_absolute()):
         raise UsageError(
-            f"{path[:200]!r} is no absolute path.", next_step="Give the repository's full path on this machine."
+            f"{path[:200]!r} is no absolute path.",
+            next_step="Give the repository's full path on this machine, or its https:// address.",
         )
+    where = mirrors.address_of(here.db, here.settings, caller.tenant_id, path) if remote else Path(path)
     _note(here, caller, "release", f"release {id}")
     release = requests.request_release(
         here.db,
         caller.tenant_id,
         node=here.settings.node,
         actor=caller.actor,
-        path=Path(path),
+        path=where,
         ref=ref,
         environment=environment,
         project=project,

@@ -12,10 +12,16 @@ from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
 
 
-@pytest.mark.parametrize("drill", ["service_fails", "service_dies"])
+@pytest.mark.parametrize(
+    "drill",
+    [
+        *("drills:service_fails", "drills:service_dies"),
+        *("mirror_drills:host_dies", "mirror_drills:host_hangs", "mirror_drills:host_trickles"),
+    ],
+)
 def test_the_drill_holds_and_its_placebo_breaks(drill: str, settings: Settings, tmp_path: Path) -> None:
     result = engine.run(
-        f"prodsprints.controls.integrations.drills:{drill}",
+        f"prodsprints.controls.integrations.{drill}",
         settings=settings,
         on_event=lambda _: None,
         directory=tmp_path,

@@ -47,7 +47,7 @@ def check(cloud: Cloud, tmp_path: Path) -> Check:
 
     def run(account: str = ACCOUNT) -> GateResult:
         stated = Aws(account=account, region=REGION, endpoint=cloud.origin.url)
-        return gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
+        return gate.check(stated, home=tmp_path, guards=Guards(), degraded=lambda *_: None, learn=lambda *_: None)
 
     return run
 
@@ -93,7 +93,7 @@ def test_an_account_whose_alias_nobody_may_read_passes_by_its_number(tmp_path: P
     stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url)
     with cloud.origin.answering(status=403, share=0.5, body=denied, ttl_seconds=60):
         httpx.post(cloud.origin.url)
-        result = gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
+        result = gate.check(stated, home=tmp_path, guards=Guards(), degraded=lambda *_: None, learn=lambda *_: None)
     assert result.passed
     assert "alias is not known" in result.summary
 
@@ -101,7 +101,7 @@ def test_an_account_whose_alias_nobody_may_read_passes_by_its_number(tmp_path: P
 def test_credentials_go_to_no_address_that_a_commit_makes_up(tmp_path: Path) -> None:
     stated = Aws(account=ACCOUNT, region=REGION, endpoint="https://attacker.test")
     with pytest.raises(UnknownPlaceError):
-        gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None)
+        gate.check(stated, home=tmp_path, guards=Guards(), degraded=lambda *_: None, learn=lambda *_: None)
 
 
 def test_a_release_resolves_names_by_the_resolver_that_is_drilled(
@@ -118,13 +118,13 @@ def test_a_release_resolves_names_by_the_resolver_that_is_drilled(
 
     monkeypatch.setattr(Resolver, "resolve", seen)
     stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url.replace("127.0.0.1", "localhost"))
-    assert gate.check(stated, home=tmp_path, guards=Guards(), say=lambda _: None, learn=lambda *_: None).passed
+    assert gate.check(stated, home=tmp_path, guards=Guards(), degraded=lambda *_: None, learn=lambda *_: None).passed
     assert set(asked) == {(True, "localhost")}
 
 
 def test_the_account_is_checked_right_after_the_audit_and_before_anything_is_built() -> None:
     names = sorted(workflow._POSITIONS, key=workflow._POSITIONS.__getitem__)
-    assert names[:3] == ["audit", "account", "register"]
+    assert names[:4] == ["source", "audit", "account", "register"]
 
 
 def test_a_release_without_a_provider_asks_nobody_and_says_so(release: Callable[[str], Run], cloud: Cloud) -> None:

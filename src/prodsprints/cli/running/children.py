@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from prodsprints.controls.integrations import git_hosts
 from prodsprints.kernel.settings import Settings
 from prodsprints.runtime import lifeline
 
@@ -30,7 +31,8 @@ _PASSED_ON = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "PGPASSFILE",
 })  # fmt: skip
 
-# What the worker alone may know besides: who it is for the provider that it deploys to, as AWS's own tools are told.
+# What the worker alone may know besides: who it is for the provider that it deploys to, as AWS's own tools are told;
+# and for Git hosts, by variables that `git-hosts.yaml` names.
 _FOR_THE_WORKER = frozenset({
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -154,7 +156,8 @@ def environment(settings: Settings, own: Mapping[str, str] | None = None, *, rol
     """The whole environment of a child: our settings, spelled out, and what one of this role may know of the user's."""
     given = os.environ if own is None else own
     known = _PASSED_ON | _FOR_THE_WORKER if role == "worker" else _PASSED_ON
-    passed = {name: value for name, value in given.items() if name in known or name.startswith("PIP_")}
+    prefixes = ("PIP_", git_hosts.TOKENS) if role == "worker" else ("PIP_",)
+    passed = {name: value for name, value in given.items() if name in known or name.startswith(prefixes)}
     ours = {
         "PRODSPRINTS_HOME": str(settings.home),
         "PRODSPRINTS_NODE": settings.node,

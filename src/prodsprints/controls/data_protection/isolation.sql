@@ -15,6 +15,7 @@ shown (role, place, columns) as (values
   ('prodsprints_dispatch', 'releases',
    '{tenant_id,id,environment_id,node,status,worker,fencing_token,created_at,started_at}'),
   ('prodsprints_dispatch', 'leases', '{tenant_id,resource,owner,fencing_token,acquired_at,expires_at}'),
+  ('prodsprints_dispatch', 'mirrors', '{tenant_id,id}'),
   ('prodsprints_dispatch', 'drill_runs', 
    '{tenant_id,id,row_id,variant,environment,scheduled,status,node,worker,created_at}'),
   ('prodsprints_dispatch', 'notifications', '{tenant_id,audience,seq,state,due_at}'),

@@ -54,6 +54,7 @@ def get_release(release_id: UUID, here: Here, caller: Reading) -> values.Release
     return values.ReleaseInFull(
         **values.Release.model_validate(release).model_dump(exclude={"ended"}),
         steps=[values.Step.model_validate(step) for step in steps],
+        degradations=[values.Degraded.model_validate(one) for one in progress.degradations(steps)],
         verdict=verdict.as_json() if verdict else None,
     )
 

@@ -80,7 +80,7 @@ class Release(Value):
     kind: Kind
     status: Status
     repository: str
-    commit: str
+    commit: str = Field(description="Empty until the step `source` has found it in a remote repository.")
     label: str
     digest: str | None
     requested_by: str
@@ -121,10 +121,20 @@ class Step(Value):
     finished_at: datetime | None
 
 
+class Degraded(Value):
+    """A service that a release went on without, as declared in docs/reference/degradation.md."""
+
+    step: str
+    integration: str
+    said: str = Field(description="What was done instead, and why.")
+    mirror_age_seconds: float | None = Field(None, description="How old the mirror was that a commit was taken from.")
+
+
 class ReleaseInFull(Release):
     """A release with its steps and what its canary has shown so far."""
 
     steps: list[Step]
+    degradations: list[Degraded] = Field(description="What it went on without.")
     verdict: dict[str, Any] | None = Field(description="The latest verdict with its evidence; null without a canary.")
 
 
@@ -186,10 +196,17 @@ _Text = Annotated[str, Field(min_length=1, max_length=200)]
 class NewRelease(Request):
     """Which commit of which repository goes where."""
 
-    path: Annotated[str, Field(min_length=1, max_length=4096, description="The repository's absolute path.")]
-    ref: _Text | None = Field(None, description="A tag, branch or commit; default: HEAD of a clean tree.")
+    path: Annotated[
+        str,
+        Field(min_length=1, max_length=4096, description="The repository's absolute path, or its https:// address."),
+    ]
+    ref: _Text | None = Field(
+        None, description="A tag, branch or commit; default: HEAD of a clean tree, or a remote one's default branch."
+    )
     environment: _Text | None = Field(None, description="Default: production.")
-    project: _Text | None = Field(None, description="Default: `name` in prodsprints.yaml, else the directory's name.")
+    project: _Text | None = Field(
+        None, description="Default: `name` in prodsprints.yaml, else the directory's name; a remote one's is its own."
+    )
     strategy: Literal["canary", "direct"] | None = None
 
 

@@ -59,6 +59,7 @@ def release(
         ended=found.status in ENDED,
         sentence=_sentence(found, steps, shown.verdict),
         steps=steps,
+        degradations=progress.degradations(steps),
         events=events[:_LOG_LINES],
         after=after,
         later=events[_LOG_LINES - 1].seq if len(events) > _LOG_LINES else 0,
