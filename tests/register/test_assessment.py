@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from prodsprints.ledger.statement import Statement
-from prodsprints.register.assessment import Assessment, LogState, Ongoing, assess
+from prodsprints.register.assessment import Assessment, Digests, LogState, Ongoing, assess
 from prodsprints.register.assessment import Log as LogOf
 from prodsprints.register.model import FailurePath
 from prodsprints.register.rating import Level
@@ -69,21 +70,44 @@ def test_the_seven_statuses_add_up_to_the_rows(wired: Register, statements: list
     assert told["risks"] == 24
 
 
-@given(st.lists(st.tuples(anything_said, st.integers(0, 200)), max_size=12))
-@hypothesis_settings(max_examples=40)
-def test_looking_again_comes_to_the_same_as_looking_anew(wired: Register, steps: list[tuple[Statement, int]]) -> None:
+class Step(NamedTuple):
+    """Something is said, or all that was said is forgotten; and the controls are as they were, or changed."""
+
+    said: Statement | None
+    hours: int
+    digests: Digests
+    is_tampered: bool
+
+
+CHANGED = {"R001.1": {"storm": sha("b")}, "R001.2": {"storm": sha("a")}}
+steps = st.builds(
+    Step,
+    st.one_of(anything_said, anything_said, anything_said, st.none()),
+    st.integers(0, 200),
+    st.sampled_from([DIGESTS, DIGESTS, dict(DIGESTS), CHANGED]),
+    st.sampled_from([False, False, False, True]),
+)
+
+
+@given(st.lists(steps, max_size=12))
+@hypothesis_settings(max_examples=60)
+def test_looking_again_comes_to_the_same_as_looking_anew(wired: Register, steps: list[Step]) -> None:
     ongoing, standing, now = Ongoing(wired, "demo"), Standing(TENANT), BEGIN
     log = Log()
-    for statement, hours in steps:
-        now += hours * HOUR
-        log.add(statement, now)
-        standing = fold(standing, log.entries[-1:])
-        again = ongoing.assess(standing, DIGESTS, now, VERIFIED)
-        assert again == assess(wired, standing, DIGESTS, "demo", now, VERIFIED)
-        now += 30 * HOUR
-        assert ongoing.assess(standing, DIGESTS, now, VERIFIED) == assess(
-            wired, standing, DIGESTS, "demo", now, VERIFIED
-        )
+    for step in steps:
+        now += step.hours * HOUR
+        if step.said is None:
+            log, standing = Log(), Standing(TENANT)
+        else:
+            log.add(step.said, now)
+            standing = fold(standing, log.entries[-1:])
+        state = LogOf(LogState.TAMPERED, "Entry 3 is missing.") if step.is_tampered else VERIFIED
+        for hours in (0, 0, 30):
+            now += hours * HOUR
+            again = ongoing.assess(standing, step.digests, now, state)
+            anew = assess(wired, standing, step.digests, "demo", now, state)
+            assert again == anew
+            assert again.ending(now + 9 * DAY) == anew.ending(now + 9 * DAY)
 
 
 def test_nothing_is_worked_out_again_while_nothing_changes(wired: Register) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from operator import is_
+from typing import Any, TypeVar
 
 from prodsprints.register import residual
 from prodsprints.register.model import Risk
 from prodsprints.register.rating import Level
 from prodsprints.register.register import Register
 from prodsprints.register.residual import Exposure
-from prodsprints.register.standing import Accepted, Incident, RowStanding, Standing
+from prodsprints.register.standing import Accepted, Incident, Standing
 from prodsprints.register.status import Counts, RowStatus, Status, status_of
 from prodsprints.register.testimony import Ignored
+
+T = TypeVar("T")
 
 Digests = Mapping[str, Mapping[str, str]]
 """The control digest of each drill as it is now: by row, then by variant."""
@@ -72,29 +73,10 @@ class RiskStanding:
 
 
 @dataclass(frozen=True)
-class Endings:
-    """When each good row of `rows` ends by itself; sorted when somebody asks first, since most never do."""
-
-    rows: Mapping[str, RowStatus]
-
-    def before(self, moment: float) -> Sequence[RowStatus]:
-        """Those that end before `moment`, in order."""
-        return self._sorted[: bisect_left(self._sorted, moment, key=_end)]
-
-    @cached_property
-    def _sorted(self) -> list[RowStatus]:
-        return sorted((row for row in self.rows.values() if row.status.is_good and row.until_at is not None), key=_end)
-
-
-def _end(row: RowStatus) -> float:
-    return row.until_at or math.inf
-
-
-@dataclass(frozen=True)
 class Assessment:
     """The whole register in `environment` at `now`; `critical` counts only what belongs to risks of that level.
 
-    `standing` is what the log says, of every environment.
+    `standing` is what the log says, of every environment. `kept` is what was made of these rows and risks so far.
     """
 
     register: Register
@@ -106,11 +88,22 @@ class Assessment:
     critical: Counts
     log: Log
     standing: Standing
-    endings: Endings
+    kept: dict[Callable[[Assessment], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, make: Callable[[Assessment], T]) -> T:
+        """What `make` makes of the register, the rows and the risks, and of nothing else; kept as long as these are.
+
+        There are as many rows as a register has, and a page is asked for far more often than one of them changes.
+        """
+        if make not in self.kept:
+            self.kept[make] = make(self)
+        made: T = self.kept[make]
+        return made
 
     def ending(self, before: datetime) -> Sequence[RowStatus]:
         """The rows that are good now and by themselves will not be any more `before` then; the first to end first."""
-        return self.endings.before(before.timestamp())
+        by_end = self.once(_good_by_end)
+        return by_end[: bisect_left(by_end, before.timestamp(), key=_end)]
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -143,6 +136,15 @@ class Assessment:
         return f"{self.critical_unproven} of {rows} critical rows unproven"
 
 
+def _good_by_end(assessment: Assessment) -> list[RowStatus]:
+    rows = assessment.rows.values()
+    return sorted((row for row in rows if row.status.is_good and row.until_at is not None), key=_end)
+
+
+def _end(row: RowStatus) -> float:
+    return row.until_at or math.inf
+
+
 def assess(
     register: Register, standing: Standing, digests: Digests, environment: str, now: datetime, log: Log
 ) -> Assessment:
@@ -156,48 +158,60 @@ class Ongoing:
     def __init__(self, register: Register, environment: str) -> None:
         self.register = register
         self.environment = environment
-        self._heard: tuple[Standing, Digests, LogState] | None = None
-        self._inputs: dict[str, tuple[RowStanding, Mapping[str, str], tuple[Incident, ...]]] = {}
-        self._last: Assessment | None = None
+        self._last: tuple[_Heard, Assessment] | None = None
         self._until = math.inf
 
     def assess(self, standing: Standing, digests: Digests, now: datetime, log: Log) -> Assessment:
         """The assessment of `now`, which never goes back from one call to the next."""
-        heard = (standing, digests, log.state)
-        if self._last and self._heard and all(map(is_, heard, self._heard)) and now.timestamp() < self._until:
-            self._last = replace(self._last, now=now, log=log)
-            return self._last
-        before = self._last if self._heard and self._heard[2] is log.state else None
-        rows, risks = self._rows(standing, digests, now, log, before), {}
+        heard, at = _Heard.of(standing, digests, log.state, self.environment), now.timestamp()
+        if self._last and heard.is_same(self._last[0]) and at < self._until:
+            known = replace(self._last[1], now=now, log=log)
+            self._last = heard, known
+            return known
+        if self._last and self._last[0].state is not log.state:
+            self._last = None
+        rows, risks = self._invalid(log) if log.state is LogState.TAMPERED else self._rows(heard, now), {}
+        before = self._last[1] if self._last else None
         for risk in self.register.risks:
             accepted = standing.acceptances.get((self.environment, risk.id))
-            risks[risk.id] = _risk_standing(risk, rows, accepted, now, before)
-        self._heard = heard
-        self._until = min(_changes(rows, risks, now.timestamp()), default=math.inf)
-        self._last = self._added_up(standing, rows, risks, now, log)
-        return self._last
+            risks[risk.id] = _risk_standing(risk, rows, accepted, at, before)
+        self._until = min(_changes(rows, risks, at), default=math.inf)
+        made = self._added_up(standing, rows, risks, now, log)
+        self._last = heard, made
+        return made
 
-    def _rows(
-        self, standing: Standing, digests: Digests, now: datetime, log: Log, before: Assessment | None
-    ) -> dict[str, RowStatus]:
-        if log.state is LogState.TAMPERED:
-            why = f"The log is not what was signed, so nothing in it counts: {log.reason}"
-            return {
-                row.id: RowStatus(row.id, self.environment, Status.INVALID, why) for row in self.register.mitigations
-            }
-        incidents, at = _by_risk(standing.contradicting(self.environment)), now.timestamp()
-        rows = {}
+    def _invalid(self, log: Log) -> dict[str, RowStatus]:
+        why = f"The log is not what was signed, so nothing in it counts: {log.reason}"
+        return {row.id: RowStatus(row.id, self.environment, Status.INVALID, why) for row in self.register.mitigations}
+
+    def _rows(self, heard: _Heard, now: datetime) -> dict[str, RowStatus]:
+        changed = self._changed(*self._last, heard, now.timestamp()) if self._last else None
+        rows = dict(self._last[1].rows) if self._last else {}
+        standing, digests = heard.standing, heard.digests
         for risk in self.register.risks:
-            happened = incidents.get(risk.id, ())
+            happened = heard.incidents.get(risk.id, ())
             for row in risk.mitigations:
-                inputs = (standing.row(self.environment, row.id), digests.get(row.id, _NO_DRILLS), happened)
-                known = before.rows[row.id] if before else None
-                is_known = known is not None and (known.until_at is None or at < known.until_at)
-                if known is None or not is_known or not _same(inputs, self._inputs[row.id]):
-                    known = status_of(row, inputs[0], happened, inputs[1], self.environment, now)
-                    self._inputs[row.id] = inputs
-                rows[row.id] = known
+                if changed is None or row.id in changed:
+                    known, drills = standing.row(self.environment, row.id), digests.get(row.id, _NO_DRILLS)
+                    rows[row.id] = status_of(row, known, happened, drills, self.environment, now)
         return rows
+
+    def _changed(self, was: _Heard, before: Assessment, heard: _Heard, at: float) -> set[str]:
+        """The rows of which anything is other than it was, or which time has ended."""
+        changed = {row.row for row in before.rows.values() if row.until_at is not None and row.until_at <= at}
+        # A row's standing is made anew only when something is heard of it, so that being the same object is enough.
+        now, then = heard.standing.rows, was.standing.rows
+        if now is not then:
+            changed.update(place[1] for place, known in now.items() if then.get(place) is not known)
+            changed.update(row for _, row in then.keys() - now.keys())
+        if heard.digests is not was.digests:
+            rows = heard.digests.keys() | was.digests.keys()
+            changed.update(row for row in rows if heard.digests.get(row) != was.digests.get(row))
+        if heard.incidents != was.incidents:
+            for risk in self.register.risks:
+                if heard.incidents.get(risk.id) != was.incidents.get(risk.id):
+                    changed.update(row.id for row in risk.mitigations)
+        return changed
 
     def _added_up(
         self,
@@ -218,29 +232,36 @@ class Ongoing:
             critical=Counts.of(len(critical), (rows[row.id].status for risk in critical for row in risk.mitigations)),
             log=log,
             standing=standing,
-            endings=Endings(rows),
         )
 
 
 _NO_DRILLS: Mapping[str, str] = {}
 
 
-def _by_risk(incidents: Iterable[Incident]) -> dict[str, tuple[Incident, ...]]:
-    found: dict[str, tuple[Incident, ...]] = {}
-    for incident in incidents:
-        found[incident.risk] = (*found.get(incident.risk, ()), incident)
-    return found
+@dataclass(frozen=True)
+class _Heard:
+    """What an assessment was made of, but for the time; `incidents` are those that contradict something, by risk."""
 
+    standing: Standing
+    digests: Digests
+    state: LogState
+    incidents: Mapping[str, tuple[Incident, ...]]
 
-def _same(inputs: tuple[object, object, object], before: tuple[object, object, object]) -> bool:
-    # a row's standing is made anew only when something is heard of it, so that being the same object is enough
-    return inputs[0] is before[0] and inputs[1:] == before[1:]
+    @staticmethod
+    def of(standing: Standing, digests: Digests, state: LogState, environment: str) -> _Heard:
+        found: dict[str, tuple[Incident, ...]] = {}
+        for incident in standing.contradicting(environment):
+            found[incident.risk] = (*found.get(incident.risk, ()), incident)
+        return _Heard(standing, digests, state, found)
+
+    def is_same(self, other: _Heard) -> bool:
+        return self.standing is other.standing and self.digests is other.digests and self.state is other.state
 
 
 def _risk_standing(
-    risk: Risk, rows: Mapping[str, RowStatus], accepted: Accepted | None, now: datetime, before: Assessment | None
+    risk: Risk, rows: Mapping[str, RowStatus], accepted: Accepted | None, at: float, before: Assessment | None
 ) -> RiskStanding:
-    is_accepted = accepted is not None and accepted.holds(now.timestamp())
+    is_accepted = accepted is not None and accepted.holds(at)
     if before is not None:
         known = before.risks[risk.id]
         is_same = known.acceptance is accepted and known.is_accepted is is_accepted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from prodsprints.register.testimony import Unusable, Verdict
@@ -42,14 +42,14 @@ class Tally(NamedTuple):
         return self.failures + (self.inherited if self.passes < PASSES_OWED else 0)
 
 
-@dataclass(frozen=True)
-class Drilled:
+class Drilled(NamedTuple):
     """One variant of one row in one environment.
 
     `owed_passes` is how many passes have to come before the last failure is over, `owed_days` on how many days before
     the control is credited again: a repair shows soon, and trying until it passes gains nothing. `recent` are the
     indices of the last passes, and `nonces` tell a verdict that is brought up again. `tried` are all experiments that
-    were ever run, so that one which is taken up again is not taken for a changed one.
+    were ever run, so that one which is taken up again is not taken for a changed one. A tuple, since a start makes one
+    for every row.
     """
 
     digest: str = ""
@@ -76,22 +76,24 @@ class Drilled:
 
     def tally(self, digest: str) -> Tally:
         """The counts that speak for a control of `digest`; empty ones if it never was drilled."""
-        known = next((tally for tally in self.tallies if tally.digest == digest), None)
-        return known or Tally(digest, inherited=sum(tally.failures for tally in self.tallies))
+        for tally in self.tallies:
+            if tally.digest == digest:
+                return tally
+        return Tally(digest, inherited=sum(tally.failures for tally in self.tallies))
 
     def after(self, verdict: Verdict | Unusable) -> Drilled:
         """With one more verdict; the same when it is one of the last, once more."""
         if verdict.nonce in self.nonces:
             return self
         mark = Mark(verdict.index, verdict.at)
-        known = replace(self, nonces=(*self.nonces, verdict.nonce)[-_NONCES_KEPT:])
+        known = self._replace(nonces=(*self.nonces, verdict.nonce)[-_NONCES_KEPT:])
         if isinstance(verdict, Unusable):
-            return replace(known, invalid=mark, why_invalid=verdict.why)
+            return known._replace(invalid=mark, why_invalid=verdict.why)
         if verdict.experiment not in known.tried:
-            known = replace(known, tried=(*known.tried, verdict.experiment))
+            known = known._replace(tried=(*known.tried, verdict.experiment))
         if verdict.outcome == "invalid":
             why = "its placebo held too, so the drill proves nothing."
-            return replace(known, invalid=mark, why_invalid=why)
+            return known._replace(invalid=mark, why_invalid=why)
         if verdict.outcome == "failed":
             return known._after_failure(verdict, mark)
         if any(bad and verdict.at < bad.at for bad in (self.failed, self.invalid)):
@@ -100,8 +102,7 @@ class Drilled:
 
     def _after_failure(self, verdict: Verdict, mark: Mark) -> Drilled:
         tally = self.tally(verdict.digest)
-        return replace(
-            self,
+        return self._replace(
             digest=verdict.digest,
             peer_class=verdict.peer_class,
             failed=mark,
@@ -120,8 +121,7 @@ class Drilled:
         started_again = verdict.digest != self.digest
         owed_passes = PASSES_OWED if started_again and self.owed_passes else self.owed_passes
         owed_days = PASSES_OWED if started_again and self.owed_days else self.owed_days
-        return replace(
-            self,
+        return self._replace(
             digest=verdict.digest,
             peer_class=verdict.peer_class,
             held=mark if self.held is None or mark.at >= self.held.at else self.held,

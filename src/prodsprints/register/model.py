@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cached_property
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
@@ -124,16 +124,27 @@ class Mitigation:
     drills: Annotated[tuple[DottedName, ...], Field(max_length=20)] = ()
     max_age_days: Days = 7
 
-    @cached_property
+    @property
     def missing(self) -> tuple[Part, ...]:
         """What its kind needs and the row does not name. A person's signature stands in the ledger, never in a file."""
-        named = {Part.CONTROL: self.control is not None, Part.DRILL: bool(self.drills)}
-        return tuple(part for part in NEEDS[self.kind] if not named.get(part, False))
+        return _missing(self.kind, self.control is not None, bool(self.drills))
 
-    @cached_property
+    @property
     def missing_software(self) -> tuple[Part, ...]:
         """The control or the drill that it needs and does not name."""
-        return tuple(part for part in self.missing if part is not Part.ATTESTATION)
+        return _software(self.missing)
+
+
+# Of few values each, and asked for every row at every start.
+@cache
+def _missing(kind: Kind, has_control: bool, has_drills: bool) -> tuple[Part, ...]:
+    named = {Part.CONTROL: has_control, Part.DRILL: has_drills}
+    return tuple(part for part in NEEDS[kind] if not named.get(part, False))
+
+
+@cache
+def _software(missing: tuple[Part, ...]) -> tuple[Part, ...]:
+    return tuple(part for part in missing if part is not Part.ATTESTATION)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from prodsprints.register.effectiveness import CEILING
 from prodsprints.register.model import FailurePath, Risk
@@ -25,8 +26,12 @@ class Exposure:
 
 def inherent(risk: Risk) -> Exposure:
     """With no control credited: from the middle of the band that the document puts the risk in."""
-    events = -math.log1p(-risk.probability.middle)
-    return Exposure(events, risk.probability.middle, risk.probability, risk.rating)
+    return _in_the_middle(risk.probability, risk.rating)
+
+
+@cache
+def _in_the_middle(probability: Probability, rating: Rating) -> Exposure:
+    return Exposure(-math.log1p(-probability.middle), probability.middle, probability, rating)
 
 
 def residual(risk: Risk, effectiveness: Mapping[str, float]) -> Exposure:

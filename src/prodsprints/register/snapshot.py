@@ -22,6 +22,11 @@ from prodsprints.store.database import Database, patient
 _PURPOSE = b"prodsprints register snapshot\n"
 _MOST_BYTES = 1 << 30
 
+# Changes with the code that folds: a snapshot made by another version is not the same standing. Looked at when it is
+# loaded: sources may be edited while the platform runs.
+_FILES = (Path(module.__file__ or "") for module in (drilled, standing, testimony))
+_CODE = hashlib.sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -36,7 +41,8 @@ class Snapshot:
 def load(db: Database, tenant_id: UUID, keys: Keys) -> Snapshot | None:
     """The tenant's snapshot if it is whole, signed by the key that speaks now, and made by this very code."""
     with db.tenant(tenant_id) as connection:
-        row = connection.execute("select body, key_id, signature from register_snapshots").fetchone()
+        # in binary: as text it is twice as long
+        row = connection.execute("select body, key_id, signature from register_snapshots", binary=True).fetchone()
     if row is None:
         return None
     key = keys.find(row["key_id"])
@@ -46,7 +52,7 @@ def load(db: Database, tenant_id: UUID, keys: Keys) -> Snapshot | None:
         return None
     inflater = zlib.decompressobj()
     document = json.loads(inflater.decompress(row["body"], _MOST_BYTES))
-    bound = {"code": _code(), "tenant": str(tenant_id), "revoked": revoked(keys)}
+    bound = {"code": _CODE, "tenant": str(tenant_id), "revoked": revoked(keys)}
     if any(document[name] != value for name, value in bound.items()):
         return None
     return Snapshot(_unpacked(document), document["checkpoint_size"], bytes.fromhex(document["root"]))
@@ -57,7 +63,7 @@ def store(db: Database, keyring: Keyring, tenant_id: UUID, snapshot: Snapshot) -
     """Keep it in place of the one before."""
     with keyring.speaking(tenant_id) as signer:
         document = {
-            "code": _code(),
+            "code": _CODE,
             "tenant": str(tenant_id),
             "revoked": revoked(signer.keys),
             "checkpoint_size": snapshot.checkpoint_size,
@@ -86,12 +92,6 @@ def revoked(keys: Keys) -> list[list[Any]]:
 def _message(body: bytes) -> bytes:
     # of its own beginning, so that it could never pass for an envelope's or a checkpoint's
     return _PURPOSE + hashlib.sha256(body).digest()
-
-
-def _code() -> str:
-    """Changes with the code that folds: a snapshot made by another version is not the same standing."""
-    files = (Path(module.__file__ or "") for module in (drilled, standing, testimony))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 # --- as JSON, with each long string once ------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from prodsprints.drills.policy import SCRATCH
 from prodsprints.ledger.log import Entry
@@ -28,11 +30,10 @@ Place = tuple[str, str]
 """An environment, and a row or a risk there."""
 
 
-@dataclass(frozen=True)
-class RowStanding:
+class RowStanding(NamedTuple):
     """What is known of one row in one environment: its drills by variant, and who signed for it last."""
 
-    variants: Mapping[str, Drilled] = field(default_factory=dict)
+    variants: Mapping[str, Drilled] = MappingProxyType({})
     attestation: Attestation | None = None
 
 
@@ -172,7 +173,7 @@ class _Draft:
         if after is known:
             self._ignored.append(Ignored(said.index, "this drill's evidence is in the log already."))
             return
-        self._rows[place] = replace(row, variants={**row.variants, said.variant: after})
+        self._rows[place] = row._replace(variants={**row.variants, said.variant: after})
         if isinstance(said, Verdict) and said.outcome == "failed":
             self._reopen((said.environment, risk_of(said.row)), Mark(said.index, said.at))
         if isinstance(said, Verdict) and said.outcome == "held":
@@ -204,7 +205,7 @@ class _Draft:
         match said:
             case Attestation():
                 place = (said.environment, said.row)
-                self._rows[place] = replace(self._rows.get(place, _NOTHING), attestation=said)
+                self._rows[place] = self._rows.get(place, _NOTHING)._replace(attestation=said)
             case Acceptance():
                 self._acceptances[said.environment, said.risk] = Accepted(said)
             case ReviewWord():

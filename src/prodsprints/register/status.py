@@ -44,8 +44,7 @@ _UNDRILLED = Drilled()
 _PLACES = {status: place for place, status in enumerate(Status)}
 
 
-@dataclass(frozen=True)
-class RowStatus:
+class RowStatus(NamedTuple):
     """The status of `row` in `environment`, and why; `evidence` is the index of what it rests on.
 
     Its moments are kept as seconds since 1970: there are as many of them as rows, and few are ever looked at.
@@ -128,20 +127,21 @@ def status_of(
         parts += _drill_parts(mitigation, standing, digests, at)
     if mitigation.kind is not Kind.CONTROL:
         parts.append(_signature_part(standing.attestation, at))
-    worst = min(parts, key=_place)
+    worst = parts[0] if len(parts) == 1 else min(parts, key=_place)
     held = [one for variant in digests if (one := standing.variants.get(variant)) and one.held]
+    ends = [part.until for part in parts if part.until is not None]
     return RowStatus(
         row=mitigation.id,
         environment=environment,
         status=worst.status,
         reason=worst.reason,
         evidence=worst.mark.index if worst.mark else None,
-        peer_class=max((one.peer_class for one in held), key=PEER_CLASSES.index, default=""),
+        peer_class=max((one.peer_class for one in held), key=PEER_CLASSES.index) if held else "",
         effectiveness=_credited(standing, digests) if worst.status is Status.PROVEN else 0.0,
         attestation_expired=standing.attestation is not None and standing.attestation.expires_at <= at,
         since_at=worst.mark.at if worst.mark else None,
-        held_at=min((one.held.at for one in held if one.held), default=None),
-        until_at=min((part.until for part in parts if part.until is not None), default=None),
+        held_at=min(one.held.at for one in held if one.held) if held else None,
+        until_at=min(ends) if ends else None,
     )
 
 
@@ -174,7 +174,7 @@ def _contradictions(mitigation: Mitigation, incidents: Iterable[Incident]) -> li
 def _drill_parts(
     mitigation: Mitigation, standing: RowStanding, digests: Mapping[str, str], now: float
 ) -> Iterator[_Part]:
-    if standing.variants.keys() - digests.keys():
+    if not standing.variants.keys() <= digests.keys():
         yield from _retired_parts(standing, digests)
     if mitigation.missing_software:
         lacking = " and ".join(f"no {part}" for part in mitigation.missing_software)
@@ -225,11 +225,15 @@ def _signature_part(signed: Attestation | None, now: float) -> _Part:
 
 
 def _credited(standing: RowStanding, digests: Mapping[str, str]) -> float:
-    drills = [(standing.variants[variant], digest) for variant, digest in digests.items()]
-    if any(drilled.owed_days for drilled, _ in drills):
-        return 0.0
-    tallies = [drilled.tally(digest) for drilled, digest in drills]
-    return effectiveness(sum(tally.passes for tally in tallies), sum(tally.counted_failures for tally in tallies))
+    passes = failures = 0
+    for variant, digest in digests.items():
+        drilled = standing.variants[variant]
+        if drilled.owed_days:
+            return 0.0
+        tally = drilled.tally(digest)
+        passes += tally.passes
+        failures += tally.counted_failures
+    return effectiveness(passes, failures)
 
 
 def _moment(at: float | None) -> datetime | None:

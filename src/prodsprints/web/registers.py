@@ -57,8 +57,7 @@ class Shown:
 def of(here: Site, tenant_id: UUID, environment: str) -> Shown:
     """The tenant's register as it stands in `environment`."""
     assessment = here.assessment(tenant_id, environment)
-    standing = here.assessor.standing(tenant_id)
-    register = assessment.register
+    register, standing = assessment.register, assessment.standing
     overdue = reviews.overdue(register.document, reviews.held_of(standing), clock.now().date())
     return Shown(register, assessment, standing, overdue)
 

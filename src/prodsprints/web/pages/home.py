@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from prodsprints.drills import runs
 from prodsprints.register import grid, heatmap
+from prodsprints.register.assessment import Assessment
+from prodsprints.register.grid import Grid
 from prodsprints.release import records
 from prodsprints.release.records import Release
 from prodsprints.store import workers
@@ -40,14 +42,22 @@ def home(here: Here, caller: Reading, where: Where = HERE) -> Response:
         places=drill_list.environments(here, caller.tenant_id),
         summary=shown.summary,
         assessment=shown.assessment,
-        heatmap=heatmap.svg(shown.register, assessment=shown.assessment, style=False),
-        grid=grid.grid(shown.register.risks, shown.assessment),
+        heatmap=shown.assessment.once(_heatmap),
+        grid=shown.assessment.once(_grid),
         actions=actions,
         runs=runs.runs(here.db, caller.tenant_id, environment=where, limit=_SHOWN),
         releases=releases[:_SHOWN],
         environments=environments,
         serving=records.serving(here.db, caller.tenant_id),
     )
+
+
+def _heatmap(assessment: Assessment) -> str:
+    return heatmap.svg(assessment.register, assessment=assessment, style=False)
+
+
+def _grid(assessment: Assessment) -> Grid:
+    return grid.grid(assessment.register.risks, assessment)
 
 
 def _newest_of_each(releases: list[Release]) -> list[Release]:

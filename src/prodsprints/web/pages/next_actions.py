@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import nsmallest
 from typing import Literal
 
-from prodsprints.register.assessment import LogState
-from prodsprints.register.status import Status
+from prodsprints.register.assessment import Assessment, LogState
+from prodsprints.register.status import RowStatus, Status
 from prodsprints.release.records import Environment, Release
 from prodsprints.web import words
 from prodsprints.web.registers import Shown
@@ -74,9 +75,7 @@ def _without_worker(latest: Sequence[Release], workers: int, program: str) -> It
 def _bad_rows(shown: Shown) -> Iterator[Action]:
     if shown.assessment.log.state is LogState.TAMPERED:
         return  # every row is invalid then, for that one reason
-    rows = shown.assessment.rows.values()
-    bad = sorted((row for row in rows if row.status in _BAD_ROWS), key=lambda row: (row.status.place, row.row))
-    for row in bad[:_MOST_WRONG]:
+    for row in shown.assessment.once(_worst):
         tone: Tone = "warn" if row.status is Status.STALE else "bad"
         yield Action(
             tone,
@@ -84,6 +83,11 @@ def _bad_rows(shown: Shown) -> Iterator[Action]:
             words.reason(row.reason),
             f"/rows/{row.row}?environment={row.environment}",
         )
+
+
+def _worst(assessment: Assessment) -> list[RowStatus]:
+    bad = (row for row in assessment.rows.values() if row.status in _BAD_ROWS)
+    return nsmallest(_MOST_WRONG, bad, key=lambda row: (row.status.place, row.row))
 
 
 def _gone_wrong(latest: Sequence[Release]) -> Iterator[Action]:
