@@ -1,4 +1,4 @@
-"""What a worker does besides releases: it sequences and verifies, runs drills, tells, watches, refreshes mirrors."""
+"""What a worker does besides releases: it keeps the ledger, runs drills, tells, watches, and refreshes mirrors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
 from prodsprints.controls.providers.dependencies.telling import Teller
 from prodsprints.controls.providers.guards import Guards
+from prodsprints.controls.providers.quotas.clerk import QuotaClerk
 from prodsprints.drills import runs
 from prodsprints.drills.runner import Runner
 from prodsprints.drills.schedule import Slot
@@ -42,6 +43,7 @@ class Duties:
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
         self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
         self._teller = Teller(db, worker)
+        self._quotas = QuotaClerk(db, settings.home, guards)
         self._mirrors = MirrorDuty(db, settings.node, partial(mirrors, db, settings, guards))
 
     def start(self) -> None:
@@ -53,9 +55,11 @@ class Duties:
         self._monitor.start()
         self._teller.start()
         self._mirrors.start()
+        self._quotas.start()
 
     def stop(self) -> None:
         """Take no more; what waits, waits for the next worker."""
+        self._quotas.stop()
         self._mirrors.stop()
         self._teller.stop()
         self._monitor.stop()

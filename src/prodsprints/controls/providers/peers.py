@@ -47,7 +47,7 @@ class Cloud:
 @contextmanager
 def cloud(stage: Stage) -> Iterator[Cloud]:
     """For the length of the arm, and credentials for it where botocore finds them."""
-    with _moto() as (url, process), faults.http_origin(stage, upstream=url) as origin, _credentials(stage.directory):
+    with moto() as (url, process), faults.http_origin(stage, upstream=url) as origin, credentials(stage.directory):
         with bare(Cloud(origin, process)) as caller:
             caller.give_alias()
         yield Cloud(origin, process)
@@ -85,7 +85,8 @@ def bare(cloud: Cloud) -> Iterator[Bare]:
 
 
 @contextmanager
-def _moto() -> Iterator[tuple[str, int]]:
+def moto() -> Iterator[tuple[str, int]]:
+    """A moto server in a process of its own: its address, and its process."""
     for _ in range(_TRIES):
         port = _free_port()
         process = subprocess.Popen(
@@ -104,7 +105,7 @@ def _moto() -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def _credentials(directory: Path) -> Iterator[None]:
+def credentials(directory: Path) -> Iterator[None]:
     """Credentials of the drill's own, in a file; nothing else that botocore could find counts meanwhile."""
     file = directory / "credentials"
     file.write_text(_CREDENTIALS)

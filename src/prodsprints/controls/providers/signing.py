@@ -61,15 +61,21 @@ class Signer:
             raise UnknownPlaceError(
                 f"{endpoint} is no address that requests signed with your credentials may go to.",
                 why="This file is in the repository, and whoever answers there could claim to be any account.",
-                next_step=f"Name STS's own https:// address below {found['dnsSuffix']}, or a stand-in on this machine.",
+                next_step=f"Name AWS's own https:// address below {found['dnsSuffix']}, or a stand-in on this machine.",
             )
         url = f"https://{found['hostname']}/" if endpoint is None else endpoint.rstrip("/") + "/"
         signs_as = found.get("credentialScope", {}).get("region", region)
         return Service(name, url, urlsplit(url).hostname or "", signs_as)
 
-    def signed(self, service: Service, body: str) -> SignedRequest:
-        """A POST of `body`, signed at this moment. Raises NoCredentialsError."""
-        request = AWSRequest("POST", service.url, headers={"Content-Type": _CONTENT_TYPE}, data=body)
+    def signed(
+        self, service: Service, body: str, *, content_type: str = _CONTENT_TYPE, target: str = ""
+    ) -> SignedRequest:
+        """A POST of `body`, signed at this moment; `target` is the operation where AWS takes JSON.
+
+        Raises NoCredentialsError.
+        """
+        headers = {"Content-Type": content_type} | ({"X-Amz-Target": target} if target else {})
+        request = AWSRequest("POST", service.url, headers=headers, data=body)
         SigV4Auth(self._credentials(), service.name, service.region).add_auth(request)
         return SignedRequest(service.url, dict(request.headers.items()), body)
 
@@ -109,7 +115,7 @@ def _acceptable(endpoint: str, region: str, suffix: str) -> bool:
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in {"", "/"}:
         return False
     # Not whatever is below the suffix: customers' own programs answer there too (execute-api, elb, s3, compute).
-    api, beyond = r"(sts|iam)(-fips)?", re.escape(suffix)
+    api, beyond = r"(sts|iam|servicequotas|monitoring)(-fips)?", re.escape(suffix)
     own = rf"{api}(\.{re.escape(region)})?\.{beyond}|[a-z0-9-]+\.{api}\.{re.escape(region)}\.vpce\.{beyond}"
     if parts.scheme == "https" and re.fullmatch(own, host):
         return True
