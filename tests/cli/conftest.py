@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cli.support_quotas import answers as quota_answers
 from cli.support_register import answers as register_answers
 from prodsprints.cli.main import main
 
@@ -190,6 +191,7 @@ class Double:
         release = f"/v1/releases/{RELEASE['id']}"
         known: dict[tuple[str, str], tuple[int, Any]] = {
             **register_answers(),
+            **quota_answers(),
             ("GET", "/v1/health"): (200, {"version": "0", "database": "up", "node": "up", "workers": 1}),
             ("GET", "/v1/environments"): (200, {"items": [ENVIRONMENT], "next": None}),
             ("GET", "/v1/releases"): (200, {"items": [{**RELEASE, "status": "running"}], "next": None}),

@@ -238,4 +238,7 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/services/{service_id}", "/v1/services/{service_id}/show", "/v1/services/{service_id}/hide",
         "/v1/status", "/v1/status/{tenant}", "/v1/notifications", "/v1/notifications/{notification_id}",
         "/v1/notifications/{notification_id}/again", "/v1/notification-audiences",
+        "/v1/quotas", "/v1/quotas/{quota_id}", "/v1/quotas/{quota_id}/chart.svg", "/v1/quotas/{quota_id}/limit",
+        "/v1/quotas/{quota_id}/use", "/v1/quotas/{quota_id}/draft", "/v1/quota-requests/{request_id}/send",
+        "/v1/quota-requests/{request_id}/drop",
     }  # fmt: skip

@@ -36,6 +36,7 @@ _SECTIONS = {
         "freeze": "Leave a provider alone for a while, in all processes.",
         "thaw": "Call a frozen provider again.",
         "incident": "A risk that happened: declare it, link a drill, close it.",
+        "quotas": "Use against limit, the day it is reached, and asking for more.",
         "evidence": "Export what was signed, and verify it anywhere, offline.",
         "bench": "Run a benchmark beside its named peers.",
     },

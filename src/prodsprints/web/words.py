@@ -48,6 +48,19 @@ _STATUS = {
     "half-open": ("Half-open", "warn"),
     "open": ("Open", "bad"),
     "silent": ("Not heard of", "idle"),
+    "quota-reached": ("Reached", "bad"),
+    "quota-due": ("Ask for more", "warn"),
+    "quota-soon": ("Foreseen", "live"),
+    "quota-steady": ("Enough", "good"),
+    "quota-unknown": ("Not enough data", "idle"),
+}
+_QUOTA_REQUESTS = {
+    "drafted": ("Drafted, waits for a person", "warn"),
+    "asked": ("Being sent", "live"),
+    "sent": ("With the provider", "live"),
+    "granted": ("Granted", "good"),
+    "denied": ("Denied", "bad"),
+    "dropped": ("Dropped", "idle"),
 }
 _PEER_CLASSES = {
     "service": "the real service",
@@ -77,6 +90,21 @@ def after(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"after {seconds:.1f} s" if seconds < 60 else f"after {seconds / 60:.0f} min"
+
+
+def quota_request(state: str) -> str:
+    """What a request to raise a limit is at."""
+    return _QUOTA_REQUESTS[state][0]
+
+
+def quota_request_tone(state: str) -> str:
+    """Which colour that has."""
+    return _QUOTA_REQUESTS[state][1]
+
+
+def quota_source(source: str) -> str:
+    """Where a limit comes from."""
+    return {"provider": "the provider's API", "published": "what the provider publishes"}.get(source, "by hand")
 
 
 def meanwhile(release: Release) -> str:

@@ -35,6 +35,7 @@ _NO_CONTENT = frozenset(
         *("drill_runs.row_id", "drill_runs.variant", "drill_runs.environment"),
         *("tokens.digest", "tokens.purpose", "tokens.actor", "ledger_entries.leaf", "ledger_nodes.hash"),
         *("notifications.audience", "notifications.state", "ledger_statements.key_id"),
+        "quota_requests.state",
         *("ledger_checkpoints.note", "ledger_checkpoints.frontier"),
     )
 )

@@ -20,6 +20,8 @@ shown (role, place, columns) as (values
    '{tenant_id,id,row_id,variant,environment,scheduled,status,node,worker,created_at}'),
   ('prodsprints_dispatch', 'notifications', '{tenant_id,audience,seq,state,due_at}'),
   ('prodsprints_dispatch', 'watched_services', '{tenant_id}'),
+  ('prodsprints_dispatch', 'quotas', '{tenant_id,id,next_at}'),
+  ('prodsprints_dispatch', 'quota_requests', '{tenant_id,id,state,next_at}'),
   ('prodsprints_auth', 'tenants', '{id,name,created_at}'),
   ('prodsprints_auth', 'tokens', '{tenant_id,id,digest,purpose,actor,created_at,expires_at,used_at}'),
   ('prodsprints_sequencer', 'ledger_statements', '{tenant_id,id,envelope_digest,key_id}'),

@@ -12,6 +12,7 @@ from prodsprints.web.api import (
     notifications,
     platform,
     projects,
+    quotas,
     register,
     releases,
     signatures,
@@ -30,6 +31,7 @@ router.include_router(projects.router)
 router.include_router(drills.router)
 router.include_router(evidence.router)
 router.include_router(environments.router)
+router.include_router(quotas.router)
 router.include_router(releases.router)
 router.include_router(status.router)
 router.include_router(dependencies.router)

@@ -15,6 +15,7 @@ from prodsprints.web.pages import (
     login,
     notifications,
     projects,
+    quotas,
     releases,
     reports,
     reviews,
@@ -30,6 +31,6 @@ __all__ = ["no_such_page", "refusal", "router"]
 router = APIRouter()
 for _part in (
     *(home, risks, signatures, incidents, reports, imports, reviews, indicators, contacts, notifications),
-    *(drills, evidence, projects, environments, dependencies, services, releases, login, status),
+    *(drills, evidence, projects, environments, dependencies, services, quotas, releases, login, status),
 ):
     router.include_router(_part.router)

@@ -42,6 +42,7 @@ _BELOW = {
     "environments": (
         Place("environments", "Environments", "/environments"),
         Place("services", "Services", "/services"),
+        Place("quotas", "Quotas", "/quotas"),
         Place("status", "Status page", "/status"),
     ),
 }

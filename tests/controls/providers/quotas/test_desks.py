@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from prodsprints.controls.providers.errors import (
     ProviderRefusedError,
     ProviderUnavailableError,
 )
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.quotas import book, desks, exchange
 from prodsprints.controls.providers.quotas.aws import AwsDesk
 from prodsprints.controls.providers.quotas.azure import AzureDesk
@@ -30,7 +32,7 @@ from prodsprints.controls.providers.quotas.gcp import GcpDesk
 from prodsprints.controls.providers.quotas.keeper import QuotaKeeper
 from prodsprints.controls.providers.quotas.model import Kind, Place, State
 from prodsprints.controls.providers.signing import Signer
-from prodsprints.guard import Guard, RateLimitError, Retry, stop_after_attempt
+from prodsprints.guard import RateLimitError
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.store.database import Database
@@ -55,14 +57,23 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
 
 
-def guard() -> Guard:
-    return Guard("tests", retry=Retry(stop=stop_after_attempt(1)))
+class Hurried:
+    """Time that passes a thousand times as fast: what is throttled is tried again at once."""
+
+    def now(self) -> float:
+        return time.monotonic() * 1_000
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / 1_000)
+
+    async def asleep(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
 @contextmanager
 def aws(answer: Answering, *, account: str = ACCOUNT) -> Iterator[tuple[AwsDesk, Api]]:
     with api(answer) as double, httpx.Client(trust_env=False, timeout=5) as http:
-        yield AwsDesk(http, Signer(), guard(), guard(), account=lambda _: account, endpoint=double.url), double
+        yield AwsDesk(http, Signer(), Guards(clock=Hurried()), account=lambda _: account, endpoint=double.url), double
 
 
 @contextmanager
@@ -71,7 +82,7 @@ def gcp(answer: Answering, *, contact: str = "ops@example.test") -> Iterator[tup
         yield (
             GcpDesk(
                 http,
-                guard(),
+                Guards(clock=Hurried()),
                 token=lambda: SECRET,
                 contact=lambda: contact,
                 quotas=double.url,
@@ -84,7 +95,7 @@ def gcp(answer: Answering, *, contact: str = "ops@example.test") -> Iterator[tup
 @contextmanager
 def azure(answer: Answering) -> Iterator[tuple[AzureDesk, Api]]:
     with api(answer) as double, httpx.Client(trust_env=False, timeout=5) as http:
-        yield AzureDesk(http, guard(), token=lambda: SECRET, management=double.url), double
+        yield AzureDesk(http, Guards(clock=Hurried()), token=lambda: SECRET, management=double.url), double
 
 
 def operation(told: Told) -> str:

@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from controls.providers.quotas.support_quotas import followed
+from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.quotas import book, clerk, known
-from prodsprints.controls.providers.quotas.keeper import QuotaKeeper, Review
+from prodsprints.controls.providers.quotas.keeper import QuotaKeeper
 from prodsprints.drills import engine
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
@@ -40,12 +41,14 @@ def test_known_series_come_out_as_they_were_worked_out() -> None:
 
 def test_a_worker_drafts_what_is_due_and_tells_of_it(database: Database, tenant: UUID) -> None:
     quota = followed(database, tenant, [50.0 + day for day in range(45)])
-    told: list[Review] = []
-    clerk.work(database, QuotaKeeper(database, {}), told.append)
-    assert [one.quota.id for one in told if one.quota.id == quota.id] == [quota.id]
+    for _ in range(2):
+        clerk.work(database, QuotaKeeper(database, {}))
+        QuotaKeeper(database, {}).review(tenant, quota.id)
     assert book.requests(database, tenant, quota.id)[0].reaches is not None
-    clerk.work(database, QuotaKeeper(database, {}), told.append)
-    assert len([one for one in told if one.quota.id == quota.id]) == 1
+    with database.tenant(tenant) as connection:
+        told = connection.execute("select audience, severity, subject, body from notifications").fetchall()
+    assert [(one["audience"], one["severity"]) for one in told] == [("#ops", "warning")]
+    assert "seats: the limit is reached on" in told[0]["subject"] and "quotas send seats" in told[0]["body"]
 
 
 def test_the_workers_duties_reach_the_control_of_the_row(
@@ -54,7 +57,7 @@ def test_the_workers_duties_reach_the_control_of_the_row(
     assert load().row("R001.5").control == f"{QuotaKeeper.__module__}:{QuotaKeeper.__name__}"
     monkeypatch.setattr(clerk, "_LOOK_SECONDS", 0.05)
     quota = followed(database, tenant, [50.0 + day for day in range(45)])
-    duties = Duties(database, settings, "w")
+    duties = Duties(database, settings, "w", Guards())
     duties._quotas.start()
     try:
         eventually(lambda: book.requests(database, tenant, quota.id))

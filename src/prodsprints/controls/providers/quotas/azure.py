@@ -104,7 +104,7 @@ class AzureDesk:
         """As `Desk.follow`: Quota Request Status - Get."""
         if not placed_id:  # it was accepted without a name: the limit will show
             return Placed("", "Accepted", State.SENT)
-        return _placed(self._asked(place, "GET", self._url(quota.place, "quotaRequests", placed_id)))
+        return _placed(self._asked(quota.place, "GET", self._url(quota.place, "quotaRequests", placed_id)))
 
     def _url(self, place: Place, *parts: str) -> str:
         scope = f"subscriptions/{place.account}/providers/{place.service}/locations/{place.region}"

@@ -377,6 +377,7 @@ ramp: Experiment[World, Watcher] = Experiment(
         _HERE,
         "prodsprints.guard",
         "prodsprints.ledger.people",
+        "prodsprints.notify",
         "prodsprints.store",
         "prodsprints.kernel.clock",
         "prodsprints.kernel.errors",

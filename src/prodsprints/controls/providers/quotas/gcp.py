@@ -111,7 +111,7 @@ class GcpDesk:
                 return placed
         return None
 
-    def send(self, place: Place, call: Call) -> Placed:  # noqa: ARG002 - the call says it all
+    def send(self, place: Place, call: Call) -> Placed:
         """As `Desk.send`. Under the same id Google answers ALREADY_EXISTS: then it has it."""
         if not call.body.get("contactEmail"):
             raise ProviderRefusedError(
@@ -120,9 +120,9 @@ class GcpDesk:
             )
         return _placed(self._asked(place, "POST", call.url, json.dumps(call.body)))
 
-    def follow(self, quota: Quota, placed_id: str) -> Placed:  # noqa: ARG002 - the name says it all
+    def follow(self, quota: Quota, placed_id: str) -> Placed:
         """As `Desk.follow`: quotaPreferences.get."""
-        return _placed(self._asked(place, "GET", f"{self._at}/v1/{quote(placed_id)}"))
+        return _placed(self._asked(quota.place, "GET", f"{self._at}/v1/{quote(placed_id)}"))
 
     def _use(self, place: Place, metric: str, period: str, since: datetime, now: datetime) -> tuple[Sample, ...]:
         type = "rate/net_usage" if period else "allocation/usage"

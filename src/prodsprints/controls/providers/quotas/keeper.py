@@ -46,7 +46,7 @@ class QuotaKeeper:
         self._now = now
 
     def review(self, tenant_id: UUID, quota_id: UUID) -> Review:
-        """Read what the provider says; draft the request, and tell #ops of it, if the limit is nearer than its lead time.
+        """Read what the provider says; if the limit is nearer than its lead time, draft the request and tell #ops.
 
         A provider that does not answer is noted with the quota: what is known of it is foreseen all the same.
         """
