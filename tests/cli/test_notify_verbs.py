@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from prodsprints.cli.platform import Platform
+from prodsprints.cli.running.telling import Telling
+from prodsprints.kernel.settings import Settings
+
 ID = "00000000-0000-4000-8000-0000000000f1"
 PUT: dict[str, Any] = {
     "id": ID,
@@ -88,3 +92,19 @@ def test_they_are_listed_shown_and_sent_again(told: Any, type_: Callable[..., An
     assert "mail: delivered" in type_("notify", "show", ID).out
     assert "waits again" in type_("notify", "again", ID).out
     assert "#ops: slack, else mail" in type_("notify", "audiences").out
+
+
+def test_what_goes_to_the_terminal_is_said_once_where_the_platform_serves(told: Any) -> None:
+    def delivered(number: int, by: str) -> dict[str, Any]:
+        return {**TAKEN, "id": f"{ID[:-2]}{number:02}", "delivered_by": by, "subject": f"number {number}"}
+
+    said: list[str] = []
+    telling = Telling(Platform(Settings.from_environment()), said.append)
+    page = [delivered(1, "terminal")]
+    told.answers["GET", "/v1/notifications"] = (200, {"items": page, "next": None})
+    telling.look(silently=True)
+    page[:0] = [delivered(3, "terminal"), delivered(2, "slack")]
+    telling.look()
+    told.answers["GET", "/v1/notifications"] = (503, {"title": "Away", "status": 503, "next_step": "Wait."})
+    telling.look()
+    assert said == ["00:00:00 #ops: number 3"]

@@ -120,6 +120,12 @@ def test_a_clock_that_went_back_makes_nothing_wait_for_hours(database: Database,
         return lane in lanes.due(database)
 
     assert [due_in(one) for one in ("-1 s", "15 min", "3 h")] == [True, False, True]
+    dead = lanes.take(database, lane, "dead")
+    with database.dispatch() as connection:
+        connection.execute("update leases set expires_at = now() + interval '3 h' where tenant_id = %s", [tenant])
+    assert lane in lanes.due(database)
+    living = lanes.take(database, lane, "living")
+    assert dead is not None and living is not None and living > dead
 
 
 def test_only_what_is_dead_is_sent_again(database: Database, tenant: UUID) -> None:

@@ -115,15 +115,14 @@ class Killed:
     @property
     def unexplained(self) -> int:
         """Copies that fall to no kill: each kill explains one, which was handed over as it fell."""
-        kills = list(self.kills)
+        kills = sorted(self.kills)
         found = 0
-        for at in sorted(self.twice.values()):
-            for first in at[:-1]:
-                near = [kill for kill in kills if abs(kill - first) <= _AROUND_A_KILL_SECONDS]
-                if near:
-                    kills.remove(min(near, key=lambda kill: abs(kill - first)))
-                else:
-                    found += 1
+        for first in sorted(first for at in self.twice.values() for first in at[:-1]):
+            near = next((kill for kill in kills if abs(kill - first) <= _AROUND_A_KILL_SECONDS), None)
+            if near is None:
+                found += 1
+            else:
+                kills.remove(near)
         return found
 
     @property

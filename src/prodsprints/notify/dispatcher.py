@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +25,8 @@ _LOOK_SECONDS = 0.2
 _TROUBLE_SECONDS = 2.0
 _MOST_LANES = 4
 _READ_AT_ONCE = 50
-_TURN_SECONDS = 0.5
+_HOLD_SECONDS = 5.0
+_TURN_SECONDS = 1.0
 
 
 class Dispatcher:
@@ -31,7 +34,7 @@ class Dispatcher:
 
     A letter is settled on disk after it was handed over. A dispatcher that dies between the two has told it, and the
     next one tells it again, under the same key. Lanes take turns at that, so that it is one letter at most, unless a
-    channel takes longer than half a second: the other lanes do not wait for that.
+    channel takes longer than a second: the other lanes do not wait for that.
     """
 
     def __init__(self, db: Database, routes: Routes, guarding: Guarding, *, owner: str) -> None:
@@ -40,6 +43,7 @@ class Dispatcher:
         self._guarding = guarding
         self._owner = owner
         self._stop = threading.Event()
+        self._free = threading.Event()
         self._turn = threading.Lock()
         self._busy: set[Lane] = set()
         self._pool = ThreadPoolExecutor(_MOST_LANES, thread_name_prefix="notify-lane")
@@ -52,6 +56,7 @@ class Dispatcher:
     def stop(self) -> None:
         """End after the letters that are being told; what waits stays in the outbox."""
         self._stop.set()
+        self._free.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -59,7 +64,9 @@ class Dispatcher:
     def look(self) -> int:
         """Begin with each lane that is due, as far as there is room; how many that were."""
         begun = 0
-        for lane in lanes.due(self._db):
+        due = lanes.due(self._db)
+        random.shuffle(due)  # no lane is always the first, and dispatchers do not all go for the same one
+        for lane in due:
             if self._stop.is_set() or len(self._busy) >= _MOST_LANES:
                 break
             if lane not in self._busy:
@@ -69,18 +76,18 @@ class Dispatcher:
         return begun
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
+        while not self._stop.is_set():
+            self._free.clear()
             try:
                 self.look()
-                pause = _LOOK_SECONDS
+                self._free.wait(_LOOK_SECONDS)
             except DatabaseUnavailableError as error:
                 _log.warning("%s", error.what)
-                pause = _TROUBLE_SECONDS
+                self._stop.wait(_TROUBLE_SECONDS)
             except Exception:
                 # Whatever it is, notifications wait: a dispatcher that ended without a word would keep them waiting.
                 _log.exception("the dispatcher failed, and tries again")
-                pause = _TROUBLE_SECONDS
+                self._stop.wait(_TROUBLE_SECONDS)
 
     def _tell(self, lane: Lane) -> None:
         try:
@@ -98,21 +105,22 @@ class Dispatcher:
             self._stop.wait(_TROUBLE_SECONDS)
         finally:
             self._busy.discard(lane)
+            self._free.set()
 
     def _drain(self, lane: Lane, token: int) -> None:
-        """Tell what waits in `lane` until nothing does, or the first of it has to wait for its next round."""
-        while found := lanes.waiting(self._db, lane, limit=_READ_AT_ONCE):
-            for one in found:
-                if self._stop.is_set():
-                    return
-                with self._in_turn():
-                    came = self._round(lane, one)
-                    settled = self._settle(lane, one, came, token)
-                if not settled:
-                    _log.warning("the lane %s has another holder by now", lane.audience)
-                    return
-                if came.state == "waiting":
-                    return
+        """Tell what waits in `lane`, in order, for a while: a lane with much to tell must not starve the others."""
+        until = time.monotonic() + _HOLD_SECONDS
+        for one in lanes.waiting(self._db, lane, limit=_READ_AT_ONCE):
+            if self._stop.is_set() or time.monotonic() > until:
+                return
+            with self._in_turn():
+                came = self._round(lane, one)
+                settled = self._settle(lane, one, came, token)
+            if not settled:
+                _log.warning("the lane %s has another holder by now", lane.audience)
+                return
+            if came.state == "waiting":
+                return
 
     def _round(self, lane: Lane, one: Waiting) -> Came:
         try:

@@ -46,8 +46,10 @@ def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
         raise BadArgumentsError("--once and --repo belong to --tour.", next_step="Add --tour, or leave them out.")
     if once and repo is not None:
         raise BadArgumentsError("--once plays the example; --repo replaces it.", next_step="Give one of the two.")
+    from prodsprints.cli.platform import Platform
     from prodsprints.cli.running import home, logs
     from prodsprints.cli.running.stack import Stack
+    from prodsprints.cli.running.telling import Telling
     from prodsprints.guard.profiles import FILE, profiles
     from prodsprints.kernel.settings import Settings
 
@@ -62,8 +64,11 @@ def command(tour: bool, once: bool, repo: Path | None, out: Output) -> int:
         ending = _play(settings, out, repo, again=once) if tour else None
         if not once:
             out.tell("Serving until Ctrl-C.")
+            telling = Telling(Platform(settings), out.tell)
+            telling.start()
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
+            telling.stop()
             out.tell("\nStopping; the next start brings back what served.")
     if once and ending is not None:
         click.echo(json.dumps({"schema": 1, **asdict(ending)}))

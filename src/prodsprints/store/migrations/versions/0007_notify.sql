@@ -25,6 +25,7 @@ create table notifications (
   check ((state = 'delivered') = (delivered_by is not null))
 );
 create index notifications_waiting on notifications (tenant_id, audience, seq) where state = 'waiting';
+create index notifications_dead on notifications (tenant_id, created_at desc) where state = 'dead';
 create index notifications_newest on notifications (tenant_id, created_at desc, id desc);
 create index notifications_by_key on notifications (tenant_id, dedupe_key, created_at desc) where dedupe_key is not null;
 
@@ -58,7 +59,7 @@ create policy dispatch on notifications to prodsprints_dispatch using (current_u
 grant select (tenant_id, audience, seq, state, due_at) on notifications to prodsprints_dispatch;
 
 -- The lanes whose first message is due and that nobody holds; each look reads one index entry per lane. No wait is as
--- long as an hour: a due time further away was written before the clock went back.
+-- long as an hour, and no lease as a minute: a time further away was written before the clock went back.
 create function notification_lanes_due() returns table (tenant uuid, lane text) language plpgsql as $$
 begin
   perform set_config('role', 'prodsprints_dispatch', true);
@@ -76,7 +77,8 @@ begin
   where (head.due_at is null or head.due_at <= now() or head.due_at > now() + interval '1 hour')
     and not exists (
       select from leases l where l.tenant_id = head.tenant_id
-        and l.resource = 'notify:' || head.audience and l.expires_at > now());
+        and l.resource = 'notify:' || head.audience
+        and l.expires_at > now() and l.expires_at <= now() + interval '1 minute');
 end $$;
 
 -- What one round came to, in one statement that is its own transaction and on disk when it returns. 'fenced' when the
