@@ -167,3 +167,17 @@ def test_no_predicate_breaks_the_fold(value: object, key: str, kind: PredicateTy
     inner = {**plain["drill"], "tenant": TENANT, key: value}
     statement = Statement(kind, drill().subjects, {**plain, **inner, "drill": inner, key: value})
     assert Log().add(statement).standing.size == 1
+
+
+def test_a_row_remembers_the_last_entries_that_counted_for_it() -> None:
+    log = Log().add(attestation("S001.5")).drill(row="R001.1").drill(row="R001.2")
+    for _ in range(12):
+        log.drill(row="R002.1")
+    twice = log.drill(row="R001.1")
+    standing = twice.standing
+    first, last = 2, len(log.entries) - 1
+    assert standing.evidence("R001.1", "demo") == standing.evidence("R001.1", "") == [last, 1]
+    assert standing.evidence("R001", "demo") == [last, first, 1]
+    assert standing.evidence("R002.1", "demo") == list(range(last - 1, last - 11, -1))
+    assert standing.evidence("S001.5", "demo") == [0]
+    assert standing.evidence("R001.1", "staging") == standing.evidence("R009.1", "demo") == []

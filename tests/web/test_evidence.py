@@ -21,6 +21,7 @@ from prodsprints.ledger.keys import Keys
 from prodsprints.ledger.statement import PredicateType, Statement, Subject
 from prodsprints.store.database import Database
 from prodsprints.store.embedded import EmbeddedPostgres
+from prodsprints.web import entries
 from prodsprints.web.app import create_app
 from prodsprints.web.site import Site
 from support_storm import ROW, storm
@@ -153,6 +154,27 @@ def test_the_log_is_filtered_by_row_by_risk_and_by_environment(client: httpx.Cli
     assert 'href="/evidence/2"' in page
     assert 'href="/evidence/3"' not in page
     assert "Nothing in the log speaks of that" in words(client.get("/evidence", params={"row": "B001.1"}))
+
+
+def test_a_row_finds_its_evidence_far_behind_what_is_looked_through(
+    client: httpx.Client, room: Drillroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "_LOOKED_THROUGH", 2)
+    run = room.ended()
+    for _ in range(3):
+        room.say(attested(room, "R003.1"))
+    assert room.ledger.size() == 5
+
+    def found(**query: str | int) -> list[int]:
+        return [one["index"] for one in client.get("/v1/evidence", params=query).json()["items"]]
+
+    assert run.evidence_index == 1
+    assert found(row=ROW) == found(row=ROW, environment="demo") == found(row=ROW.partition(".")[0]) == [1]
+    assert found(row="R003.1") == [4, 3, 2]
+    assert found(row="R003.1", limit=1) == [4]
+    assert found(row="R003.1", cursor=4, limit=1) == [3]
+    assert found(row=ROW, environment="staging") == []
+    assert 'href="/evidence/1"' in client.get(f"/rows/{ROW}?environment=demo").text
 
 
 def test_the_list_goes_on_page_by_page_to_the_first_entry(client: httpx.Client, room: Drillroom) -> None:

@@ -113,6 +113,7 @@ def _packed(standing: Standing) -> dict[str, Any]:
             row,
             [[names(variant), *_packed_drilled(one, names)] for variant, one in known.variants.items()],
             known.attestation and astuple(known.attestation),
+            known.evidence,
         ]
         for (environment, row), known in standing.rows.items()
     ]
@@ -162,8 +163,9 @@ def _unpacked(document: Mapping[str, Any]) -> Standing:
             (names[environment], row): RowStanding(
                 {names[one[0]]: _unpacked_drilled(one, names) for one in variants},
                 Attestation(*attestation) if attestation else None,
+                tuple(evidence),
             )
-            for environment, row, variants, attestation in document["rows"]
+            for environment, row, variants, attestation, evidence in document["rows"]
         },
         acceptances={
             (word[3], word[4]): Accepted(Acceptance(*word), _mark(reopened))

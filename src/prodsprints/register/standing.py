@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prodsprints.drills.policy import SCRATCH
 from prodsprints.ledger.log import Entry
@@ -24,6 +24,9 @@ from prodsprints.register.testimony import (
     risk_of,
 )
 
+EVIDENCE_KEPT = 10
+"""How many entries are remembered of each row in each environment."""
+
 _IGNORED_KEPT = 100
 
 Place = tuple[str, str]
@@ -31,10 +34,18 @@ Place = tuple[str, str]
 
 
 class RowStanding(NamedTuple):
-    """What is known of one row in one environment: its drills by variant, and who signed for it last."""
+    """What is known of one row in one environment: its drills by variant, and who signed for it last.
+
+    `evidence` are the last entries of the log that counted for it, oldest first.
+    """
 
     variants: Mapping[str, Drilled] = MappingProxyType({})
     attestation: Attestation | None = None
+    evidence: tuple[int, ...] = ()
+
+    def after(self, index: int, **changed: Any) -> RowStanding:
+        """With what the entry at `index` changed."""
+        return self._replace(evidence=(*self.evidence, index)[-EVIDENCE_KEPT:], **changed)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,19 @@ class Standing:
     def row(self, environment: str, row: str) -> RowStanding:
         """What is known of `row` in `environment`; nothing, mostly."""
         return self.rows.get((environment, row), _NOTHING)
+
+    def evidence(self, about: str, environment: str) -> list[int]:
+        """The last entries that counted for the row `about`, or for the rows of that risk; an empty environment is any.
+
+        The newest first; older ones than those that each row remembers are in the log only.
+        """
+        risk = risk_of(about)
+        named = (
+            known.evidence
+            for (where, row), known in self.rows.items()
+            if (row == about or (risk == about and risk_of(row) == risk)) and environment in ("", where)
+        )
+        return sorted({index for indices in named for index in indices}, reverse=True)
 
     def contradicting(self, environment: str) -> tuple[Incident, ...]:
         """The incidents of `environment` that still contradict something."""
@@ -173,7 +197,7 @@ class _Draft:
         if after is known:
             self._ignored.append(Ignored(said.index, "this drill's evidence is in the log already."))
             return
-        self._rows[place] = row._replace(variants={**row.variants, said.variant: after})
+        self._rows[place] = row.after(said.index, variants={**row.variants, said.variant: after})
         if isinstance(said, Verdict) and said.outcome == "failed":
             self._reopen((said.environment, risk_of(said.row)), Mark(said.index, said.at))
         if isinstance(said, Verdict) and said.outcome == "held":
@@ -205,7 +229,7 @@ class _Draft:
         match said:
             case Attestation():
                 place = (said.environment, said.row)
-                self._rows[place] = self._rows.get(place, _NOTHING)._replace(attestation=said)
+                self._rows[place] = self._rows.get(place, _NOTHING).after(said.index, attestation=said)
             case Acceptance():
                 self._acceptances[said.environment, said.risk] = Accepted(said)
             case ReviewWord():

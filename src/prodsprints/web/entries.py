@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from prodsprints.ledger.errors import KeyRevokedError
 from prodsprints.ledger.log import Entry, Ledger
 from prodsprints.ledger.statement import PredicateType
+from prodsprints.register.standing import Standing
 from prodsprints.web import words
 
 PER_PAGE = 50
@@ -77,14 +80,23 @@ class Line:
 class Lines:
     """A page of the list; `older` is where the next one begins (the entries before that index), 0 at the log's start.
 
-    What is filtered is looked for in a bounded stretch of the log: a page can be empty although older ones are not.
+    What is filtered is looked for in a bounded stretch of the log, and then among the entries that its rows remember: a
+    page can be empty although older ones are not.
     """
 
     lines: tuple[Line, ...]
     older: int
 
 
-def lines(ledger: Ledger, *, before: int | None, row: str = "", environment: str = "", limit: int = PER_PAGE) -> Lines:
+def lines(
+    ledger: Ledger,
+    standing: Standing,
+    *,
+    before: int | None,
+    row: str = "",
+    environment: str = "",
+    limit: int = PER_PAGE,
+) -> Lines:
     """The newest entries before index `before` (None: of all) that speak of `row` and `environment`."""
     end = ledger.size() if before is None else min(before, ledger.size())
     found: list[Line] = []
@@ -100,7 +112,18 @@ def lines(ledger: Ledger, *, before: int | None, row: str = "", environment: str
                 if len(found) == limit:
                     return Lines(tuple(found), line.index)
         end = begin
-    return Lines(tuple(found), end)
+    remembered = [index for index in standing.evidence(row, environment) if index < end] if row and end else []
+    older = lines_at(ledger, remembered[: limit - len(found)])
+    return Lines((*found, *older), older[-1].index if older else end)
+
+
+def lines_at(ledger: Ledger, indices: Iterable[int]) -> list[Line]:
+    """The entries at `indices`, in that order; what a revoked key said is left out."""
+    found = []
+    for index in indices:
+        with suppress(KeyRevokedError):
+            found.append(Line.of(ledger.entry(index)))
+    return found
 
 
 def said_of(entry: Entry) -> Mapping[str, Any]:

@@ -34,7 +34,8 @@ def list_evidence(
 ) -> values.Page[evidence_values.EvidenceLine]:
     """The newest entries first. What is filtered is looked for part by part: a page can be empty and have a `next`."""
     ledger = here.ledger(caller.tenant_id)
-    found = entries.lines(ledger, before=cursor, row=row, environment=environment, limit=limit)
+    standing = here.assessor.standing(caller.tenant_id)
+    found = entries.lines(ledger, standing, before=cursor, row=row, environment=environment, limit=limit)
     items = [evidence_values.EvidenceLine.model_validate(line) for line in found.lines]
     return values.Page(items=items, next=str(found.older) if found.older else None)
 

@@ -68,8 +68,11 @@ def evidence(
     try:
         keys = len(ledger.keys.keys)
         checkpoint = ledger.checkpoint()
-        found = entries.lines(ledger, before=before, row=row.strip(), environment=environment.strip())
-        state = here.assessment(caller.tenant_id, HERE).log
+        assessment = here.assessment(caller.tenant_id, HERE)
+        found = entries.lines(
+            ledger, assessment.standing, before=before, row=row.strip(), environment=environment.strip()
+        )
+        state = assessment.log
         if state.state is LogState.TAMPERED:
             trouble = LedgerTamperedError(state.reason, kind="edited")
     except _UNRELIABLE as error:

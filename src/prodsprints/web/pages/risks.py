@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -126,7 +127,7 @@ def row(row_id: str, here: Here, caller: Reading, where: Where = HERE) -> Respon
         names=people.names(here.db, caller.tenant_id, {one.person for one in signed}),
         offered=drill_list.offered(here, caller.tenant_id, where, [found]),
         runs=runs.runs(here.db, caller.tenant_id, row=found.id, environment=where, limit=_LATEST),
-        evidence=_evidence(here, caller, found.id, where),
+        evidence=_evidence(here, caller, shown.standing.row(where, found.id).evidence),
     )
 
 
@@ -142,10 +143,9 @@ def _nonce(shown: Shown, environment: str, row: str) -> str:
     return heard.nonce if heard else ""
 
 
-def _evidence(here: Site, caller: Caller, row_id: str, environment: str) -> tuple[Line, ...]:
-    """The newest entries about the row; none of a log that cannot be relied on, which the page says above."""
-    ledger = here.ledger(caller.tenant_id)
+def _evidence(here: Site, caller: Caller, indices: Sequence[int]) -> list[Line]:
+    """The entries that counted for the row, newest first; none of a log that cannot be relied on: the page says so."""
     try:
-        return entries.lines(ledger, before=None, row=row_id, environment=environment, limit=_LATEST).lines
+        return entries.lines_at(here.ledger(caller.tenant_id), reversed(indices))
     except LedgerTamperedError:
-        return ()
+        return []
