@@ -1,4 +1,4 @@
-"""The public status pages as they were a second ago at most: however many ask, the database is asked once."""
+"""The public status pages as they were a moment ago: however many ask, the database is asked once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prodsprints.controls.integrations import status_page
 from prodsprints.controls.integrations.status_page import StatusPage
 from prodsprints.store.database import Database
 
-_KEPT_SECONDS = 1.0
+_KEPT_SECONDS = 0.2
 
 
 class StatusPages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prodsprints.controls.integrations.health import Standing
 
-_SPACING = 0.45
+_SPACING = 0.4
 _JITTER = 0.1
 _SOON = 0.05
 _TIMEOUT = 0.2
@@ -31,7 +31,7 @@ def next_look_seconds(standing: Standing, interval_seconds: float, share: float)
     """From the end of one look to the beginning of the next; `share` (0 to 1) spreads the services apart.
 
     Two failures decide. The worst case is a service that dies just after it was looked at and then hangs: spacing, a
-    look, the wait before the look that confirms it, and that look come to 0.9 intervals.
+    look, the wait before the look that confirms it, and that look come to 0.85 intervals.
     """
     part = _SPACING - _JITTER * share if standing.is_settled else _SOON
     return part * interval_seconds
