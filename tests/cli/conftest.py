@@ -173,6 +173,22 @@ DRILL: dict[str, Any] = {
 }
 
 
+SERVICES: list[dict[str, Any]] = [
+    {
+        "id": f"00000000-0000-4000-8000-00000000000{number}",
+        "name": name,
+        "url": None,
+        "interval_seconds": 30.0,
+        "public": True,
+        "level": "up",
+        "seen_at": "2026-01-01T00:00:00Z",
+        "words": "",
+    }
+    for number, name in enumerate(("Shop", "Workers"))
+]
+PUBLISHED: dict[str, Any] = {"title": "Search is disturbed", "stage": "investigating", "updates": []}
+
+
 @dataclass
 class Double:
     """A platform that answers what it is told to; `asked` is what it heard."""
@@ -220,6 +236,14 @@ class Double:
             ("GET", "/v1/dependencies/github"): (200, DEPENDENCY),
             ("POST", "/v1/dependencies/github/freeze"): (200, DEPENDENCY),
             ("POST", "/v1/dependencies/github/thaw"): (200, DEPENDENCY),
+            ("GET", "/v1/services"): (200, {"items": SERVICES, "next": None}),
+            ("POST", "/v1/services"): (201, SERVICES[0]),
+            **{("DELETE", f"/v1/services/{one['id']}"): (200, one) for one in SERVICES},
+            **{
+                ("POST", f"/v1/services/{one['id']}/{verb}"): (200, one)
+                for one in SERVICES
+                for verb in ("show", "hide")
+            },
             ("POST", "/v1/login-links"): (
                 201,
                 {"url": "http://127.0.0.1/login/x", "expires_at": "2026-01-01T00:00:00Z"},
@@ -227,6 +251,8 @@ class Double:
         }
         if (method, path.rpartition("/")[2]) == ("POST", "runs"):
             return 202, RUN
+        if (method, path.rpartition("/")[2]) in {("POST", "publish"), ("POST", "withdraw")}:
+            return 200, PUBLISHED
         return known.get((method, path), (404, {"title": "Nothing there", "status": 404, "exit_code": 64}))
 
 
