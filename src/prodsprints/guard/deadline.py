@@ -35,8 +35,8 @@ class deadline:  # noqa: N801 - reads as a statement
 
 
 def remaining_seconds() -> float:
-    """What is left for the guarded call or the `with deadline` that we are in: infinity outside of any, 0 once it is
-    over.
+    """What is left for the attempt of a guarded call or the `with deadline` that we are in: infinity outside of any, 0
+    once it is over.
 
     Give it to a client that is called inside, as its time-out.
     """

@@ -31,7 +31,7 @@ def fuse(guarded: Guarded[..., T]) -> Callable[..., T]:  # noqa: PLR0915 - fused
     breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
     at_once, seconds = layers.telemetry.at_once, layers.first_attempt_seconds
     now, counts, closed = clock.now, at_once.counts, Circuit.CLOSED
-    known, deadline_seconds = extents_of(clock), layers.deadline_seconds
+    known = extents_of(clock)
     # Called by name, as logging does: `with` would take a tenth of a microsecond longer.
     acquire, release = STATE.acquire, STATE.release
 
@@ -43,7 +43,7 @@ def fuse(guarded: Guarded[..., T]) -> Callable[..., T]:  # noqa: PLR0915 - fused
         within = known()
         if type(within) is not Extent or within.thread != get_ident():
             within = extent()
-        outer, ends_at = within.ends_at, began + deadline_seconds
+        outer, ends_at = within.ends_at, began + seconds
         if outer < ends_at:
             if outer <= began:
                 return perform(Call(guarded, args, kwargs, began).steps(), clock)
@@ -72,7 +72,7 @@ def fuse(guarded: Guarded[..., T]) -> Callable[..., T]:  # noqa: PLR0915 - fused
         try:
             within.ends_at = ends_at
             if with_attempt:
-                answer: T = fn(Attempt(held.key, min(began + seconds, ends_at), now), *args, **kwargs)
+                answer: T = fn(Attempt(held.key, ends_at, now), *args, **kwargs)
             else:
                 answer = fn(*args, **kwargs)
             if type(answer) is CoroutineType:

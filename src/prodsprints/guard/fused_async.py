@@ -28,7 +28,7 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
     breaker, bulkhead, keys, budget, clock = layers.breaker, layers.bulkhead, layers.keys, layers.budget, layers.clock
     at_once, seconds = layers.telemetry.at_once, layers.first_attempt_seconds
     now, counts, closed = clock.now, at_once.counts, Circuit.CLOSED
-    (known, keep), deadline_seconds = moments_of(clock), layers.deadline_seconds
+    known, keep = moments_of(clock)
 
     @wraps(fn)
     async def call(*args: Any, **kwargs: Any) -> T:  # noqa: PLR0912, PLR0915 - fused by hand
@@ -38,11 +38,9 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
         began = now()
         within = known()
         outer: float = ends_at() if type(within) is Extent else within  # type: ignore[assignment]
-        ends = began + deadline_seconds
-        if outer < ends:
-            ends = outer
-            if ends < began + seconds:  # sooner than the reaper, which has one time for all
-                return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
+        ends = began + seconds
+        if outer < ends:  # sooner than the reaper, which has one time for all
+            return await perform_async(Call(guarded, args, kwargs, began).steps(), clock)
         held = None
         if breaker.circuit is closed and bulkhead.in_flight < bulkhead.limit:
             held, left = keys.current, keys.calls_left - 1
@@ -70,7 +68,7 @@ def fuse_async(guarded: Guarded[..., T]) -> Callable[..., Coroutine[Any, Any, T]
         try:
             keep(ends)
             if with_attempt:
-                answer: T = await fn(Attempt(held.key, began + seconds, now), *args, **kwargs)
+                answer: T = await fn(Attempt(held.key, ends, now), *args, **kwargs)
             else:
                 answer = await fn(*args, **kwargs)
         except BaseException as error:

@@ -105,22 +105,12 @@ class Call(Generic[T]):
         """If nobody could do it, answer with what is at hand."""
         fallback = self._guarded.fallback
         if fallback is None:
-            return (yield from self._in_time())
+            return (yield from self._failover())
         try:
-            return (yield from self._in_time())
+            return (yield from self._failover())
         except fallback.on as error:
             self._outcome = Outcome.FELL_BACK
             return fallback.answer(error, *self._args, **self._kwargs)
-
-    def _in_time(self) -> Steps[T]:
-        """Whoever is called inside knows until when."""
-        known, keep = moments_of(self._layers.clock)
-        outer = known()
-        keep(self._ends_at)
-        try:
-            return (yield from self._failover())
-        finally:
-            keep(outer)
 
     def _failover(self) -> Steps[T]:
         """If the provider could not do it, let others try in what time remains."""
@@ -133,7 +123,7 @@ class Call(Generic[T]):
             last = error
         for alternate in failover.alternates:
             try:
-                answer: T = yield Run(alternate, self._args, self._kwargs, self._remaining(last))
+                answer = yield from self._run(alternate, self._args, self._remaining(last))
             except failover.on as error:
                 last = error
             else:
@@ -229,7 +219,7 @@ class Call(Generic[T]):
         began, outcome = self._now(), Outcome.SUCCEEDED
         self._story.attempts += 1
         try:
-            answer: T = yield Run(self._guarded.fn, args, self._kwargs, seconds)
+            answer = yield from self._run(self._guarded.fn, args, seconds)
         except BaseException as error:
             outcome = Outcome.of(error)
             raise
@@ -237,6 +227,17 @@ class Call(Generic[T]):
             with STATE:
                 self._layers.telemetry.attempted(outcome, self._now() - began)
         return answer
+
+    def _run(self, fn: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> Steps[T]:
+        """Whoever is called inside knows until when."""
+        known, keep = moments_of(self._layers.clock)
+        outer = known()
+        keep(self._now() + seconds)
+        try:
+            answer: T = yield Run(fn, args, self._kwargs, seconds)
+            return answer
+        finally:
+            keep(outer)
 
     @contextmanager
     def _admission(self) -> Iterator[None]:
