@@ -17,6 +17,7 @@ from prodsprints.kernel.settings import Settings
     [
         *("drills:service_fails", "drills:service_dies"),
         *("mirror_drills:host_dies", "mirror_drills:host_hangs", "mirror_drills:host_trickles"),
+        *("outage_drills:services_hang", "outage_drills:services_are_gone", "outage_drills:services_fail"),
     ],
 )
 def test_the_drill_holds_and_its_placebo_breaks(drill: str, settings: Settings, tmp_path: Path) -> None:

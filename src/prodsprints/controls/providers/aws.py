@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import httpx
 
 from prodsprints.controls.providers import answers
 from prodsprints.controls.providers.answers import LONGEST_BYTES, Identity, Refusal
 from prodsprints.controls.providers.errors import ProviderAnswerError, ProviderRefusedError, ProviderUnavailableError
 from prodsprints.controls.providers.signing import Service, Signer
-from prodsprints.guard import RateLimitError
+from prodsprints.guard import RateLimitError, remaining_seconds
 from prodsprints.guard.transports.botocore import THROTTLED
 
 _TOO_MANY_REQUESTS = 429
@@ -41,8 +43,10 @@ class Aws:
     def _ask(self, service: Service, question: str) -> bytes:
         request = self._signer.signed(service, question)
         try:
-            with self._http.stream("POST", request.url, content=request.body, headers=request.headers) as response:
-                body = _bounded(response)
+            with self._http.stream(
+                "POST", request.url, content=request.body, headers=request.headers, timeout=self._patience()
+            ) as response:
+                body = _bounded(service, response)
         except httpx.TransportError as error:
             raise _unavailable(service, str(error) or type(error).__name__) from None
         if response.status_code == httpx.codes.OK:
@@ -58,11 +62,18 @@ class Aws:
             raise _unavailable(service, f"It answered {response.status_code} {refusal.code}".strip())
         raise _refused(service, response.status_code, refusal)
 
+    def _patience(self) -> httpx.Timeout:
+        """The client's own, but never beyond the attempt that this is part of."""
+        left = max(remaining_seconds(), 0.001)
+        return self._http.timeout if left == inf else httpx.Timeout(left)
 
-def _bounded(response: httpx.Response) -> bytes:
+
+def _bounded(service: Service, response: httpx.Response) -> bytes:
     body = b""
     for chunk in response.iter_bytes():
         body += chunk
+        if remaining_seconds() <= 0:
+            raise _unavailable(service, "Its answer did not end in time.")
         if len(body) > LONGEST_BYTES:
             raise ProviderAnswerError(
                 f"AWS's answer is longer than {LONGEST_BYTES:,} bytes.",
