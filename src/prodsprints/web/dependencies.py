@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
-from prodsprints.controls.providers.dependencies import board, by_hand
+from prodsprints.controls.providers.dependencies import board, by_hand, common
 from prodsprints.controls.providers.dependencies.by_hand import Act
-from prodsprints.controls.providers.dependencies.dependency import Dependency, dependencies
+from prodsprints.controls.providers.dependencies.dependency import Dependency, buckets, dependencies
 from prodsprints.controls.providers.errors import UnknownDependencyError
 from prodsprints.guard import Snapshot
 from prodsprints.kernel.validation import nearest
@@ -22,9 +21,9 @@ _log = logging.getLogger(__name__)
 def every(here: Site, caller: Caller) -> list[Dependency]:
     """Every provider that a process of the platform calls, those in trouble first. Raises NotOperatorError."""
     _refuse_other_tenants(here, caller)
-    found = dependencies(board.read(here.db))
-    cold = by_hand.frozen(here.db, {scope.shared for one in found for scope in one.scopes if scope.shared})
-    return [_as_the_store_knows(one, cold) for one in found]
+    posted = board.read(here.db)
+    names = {one.sighting.snapshot.name for one in posted}
+    return dependencies(posted, common.read(here.db, names, buckets(posted)))
 
 
 def get(here: Site, caller: Caller, name: str) -> Dependency:
@@ -81,12 +80,6 @@ def _refuse_other_tenants(here: Site, caller: Caller) -> None:
             why="Its guards call for all tenants, and freezing one stops it for all.",
             next_step="Ask them; what concerns your own releases stands on their pages.",
         )
-
-
-def _as_the_store_knows(one: Dependency, cold: dict[str, float]) -> Dependency:
-    """What was frozen or thawed by hand shows at once, before the processes tell of it."""
-    scopes = tuple(replace(scope, frozen_seconds=cold[scope.shared]) if scope.shared else scope for scope in one.scopes)
-    return replace(one, scopes=scopes)
 
 
 def _subject(name: str, key: str | None) -> str:

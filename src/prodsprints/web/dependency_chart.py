@@ -14,8 +14,8 @@ _STRIP_ROOM = 10
 
 
 def timeline(one: Dependency, *, width: int, height: int, style: bool = True) -> str:
-    """Sixty bars, the newest on the right, each five seconds high in attempts; nothing where nobody counted yet."""
-    most = max((slot.attempts + slot.rejected for slot in one.slots if slot), default=0)
+    """Sixty bars of five seconds each, the newest on the right; empty before anybody counted."""
+    most = highest(one)
     step = width / SLOTS
     y = svg.Scale(0, max(most, 1), 0, height - _STRIP_ROOM)
     shapes: list[str] = []
@@ -24,6 +24,11 @@ def timeline(one: Dependency, *, width: int, height: int, style: bool = True) ->
             shapes += _bar(slot, width - (age + 1) * step, step, y, height)
     title = f"{one.name}, the last five minutes"
     return svg.document("dependency-chart", title, _said(one.slots, most), shapes, (width, height), style)
+
+
+def highest(one: Dependency) -> int:
+    """How many calls the highest bar stands for."""
+    return max((slot.attempts + slot.rejected for slot in one.slots if slot), default=0)
 
 
 def gauge(share: float, said: str, *, style: bool = True) -> str:
@@ -39,7 +44,7 @@ def _bar(slot: Slot, x: float, step: float, y: svg.Scale, height: float) -> Iter
         (slot.failed, "broken"),
         (slot.throttled, "fault"),
         (max(0, slot.attempts - slot.failed - slot.throttled), "stable"),
-        (slot.rejected, "grid"),
+        (slot.rejected, "muted"),
     )
     done = 0
     for count, colour in parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -11,13 +11,16 @@ import psycopg
 import pytest
 
 from controls.providers.support_sightings import World, shared
-from prodsprints.controls.providers.dependencies import board, by_hand, telling
+from prodsprints.controls.providers.dependencies import board, by_hand, common, telling
 from prodsprints.controls.providers.dependencies.board import Posted
 from prodsprints.controls.providers.dependencies.by_hand import LONGEST_SECONDS
-from prodsprints.controls.providers.dependencies.dependency import Dependency, dependencies
+from prodsprints.controls.providers.dependencies.dependency import Dependency, buckets, dependencies
+from prodsprints.controls.providers.dependencies.recorder import Recorder
 from prodsprints.controls.providers.dependencies.telling import Teller
 from prodsprints.controls.providers.errors import FreezeInputError, NotSharedError, UnknownDependencyError
-from prodsprints.guard import Guard, Outcome, registry
+from prodsprints.controls.providers.fleet import Fleet
+from prodsprints.controls.providers.guards import Guards, Policy
+from prodsprints.guard import Circuit, Guard, Outcome, Profile, registry
 from prodsprints.store.database import Database
 from support_waiting import eventually
 
@@ -147,19 +150,21 @@ def seen(name: str) -> Dependency:
     return one
 
 
+def cold(database: Database, places: Sequence[str]) -> Mapping[str, float]:
+    return common.read(database, [], places).frozen_seconds
+
+
 def test_a_provider_is_frozen_and_thawed_for_the_whole_fleet(database: Database, name: str) -> None:
     both = by_hand.scopes(seen(name), None)
     places = [scope.shared for scope in both]
     assert places == [f"{name}/main", f"{name}/other"]
-    assert by_hand.frozen(database, places) == dict.fromkeys(places, 0.0)
+    assert cold(database, places) == {}
     assert 590 < by_hand.freeze(database, both, seconds=600, actor="ada") <= 600
     assert 590 < by_hand.freeze(database, both[:1], seconds=5, actor="ada") <= 600  # the longer one stays
-    assert all(590 < seconds <= 600 for seconds in by_hand.frozen(database, places).values())
+    assert all(590 < seconds <= 600 for seconds in cold(database, places).values())
     (main,) = by_hand.scopes(seen(name), "main")
     assert 590 < by_hand.thaw(database, [main], actor="bob") <= 600
-    cold = by_hand.frozen(database, places)
-    assert cold[f"{name}/main"] == 0
-    assert cold[f"{name}/other"] > 590
+    assert list(cold(database, places)) == [f"{name}/other"]
     assert [(act.actor, act.act) for act in by_hand.acts(database, [f"{name}/main"])] == [
         ("bob", "thaw"),
         ("ada", "freeze"),
@@ -188,3 +193,33 @@ def test_what_no_fleet_shares_cannot_be_frozen_for_all(name: str) -> None:
     (own,) = dependencies([Posted("w", World(name).look(), 0.0)])
     with pytest.raises(NotSharedError, match="single processes"):
         by_hand.scopes(own, None)
+
+
+def test_what_a_fleet_shares_is_what_the_page_says(database: Database, name: str) -> None:
+    fleet = Fleet(database.address)
+    guard = Guards(fleet).guard(Profile(name), policy=Policy(failure_threshold=2, recovery_timeout=60))
+    try:
+
+        @guard
+        def call() -> None:
+            raise ConnectionResetError
+
+        def opened() -> bool:
+            return common.read(database, [name], [name]).circuits.get(name) is Circuit.OPEN
+
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError):
+                call()
+        eventually(opened)
+        (seen,) = Recorder().look([guard.snapshot()], 0.0)
+        calm = replace(seen, snapshot=replace(seen.snapshot, circuit=Circuit.CLOSED))
+        posted = [Posted("other", calm, 1.0)]
+        (one,) = dependencies(posted, common.read(database, [name], buckets(posted)))
+        assert (one.circuit, one.common_circuit) == (Circuit.OPEN, Circuit.OPEN)
+        assert [scope.shared for scope in one.scopes] == [name]
+        by_hand.freeze(database, by_hand.scopes(one, None), seconds=60, actor="ada")
+        eventually(lambda: guard.snapshot().quotas[0].frozen_seconds > 50)
+        by_hand.thaw(database, by_hand.scopes(one, None), actor="ada")
+        eventually(lambda: guard.snapshot().quotas[0].frozen_seconds == 0)
+    finally:
+        fleet.close()

@@ -67,7 +67,8 @@ class Dependency(Value):
     """A provider as all processes see it. Counts are since each of them began."""
 
     name: str
-    circuit: Circuit
+    circuit: Circuit = Field(description="The worst of what the fleet and its processes say.")
+    common_circuit: Circuit | None = Field(description="The fleet's own; null where its processes share none.")
     heard_seconds_ago: float
     is_fresh: bool = Field(description="Whether a process told of it in the last ten seconds.")
     rate: float = Field(description="Attempts a second, over the last ones.")
@@ -83,7 +84,7 @@ class Dependency(Value):
     p99_seconds: Seconds
     retries: int
     budget_spent: int = Field(description="Retries that were not made because the budget was spent.")
-    retry_tokens: float | None = Field(description="Retries that the budgets would pay for now.")
+    retry_tokens: float | None = Field(description="Retries that the budget would pay for now.")
     throttled: int
     trips: int
     last_trips: list[datetime] = Field(description="The newest first.")
@@ -108,10 +109,10 @@ class Thaw(Request):
 
 def dependency(one: Seen, acts: Sequence[Act], now: datetime) -> Dependency:
     """As the API says it."""
-    tokens = sum(process.retry_tokens for process in one.processes if process.is_fresh)
     return Dependency(
         name=one.name,
         circuit=one.circuit,
+        common_circuit=one.common_circuit,
         heard_seconds_ago=round(one.heard_seconds_ago, 1),
         is_fresh=one.is_fresh,
         rate=round(one.rate, 3),
@@ -127,7 +128,7 @@ def dependency(one: Seen, acts: Sequence[Act], now: datetime) -> Dependency:
         p99_seconds=_finite(one.seconds(0.99)),
         retries=one.retries,
         budget_spent=one.budget_spent,
-        retry_tokens=_finite(tokens),
+        retry_tokens=_finite(one.retry_tokens),
         throttled=one.throttled,
         trips=one.trips,
         last_trips=[now - timedelta(seconds=age) for age in one.trips_seconds_ago],

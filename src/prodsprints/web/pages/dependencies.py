@@ -18,7 +18,7 @@ from prodsprints.guard import Outcome
 from prodsprints.kernel import clock
 from prodsprints.web import dependencies, words
 from prodsprints.web.api.answers import Here
-from prodsprints.web.dependency_chart import gauge, timeline
+from prodsprints.web.dependency_chart import gauge, highest, timeline
 from prodsprints.web.identity import Caller, Changing, Reading
 from prodsprints.web.pages.forms import FormId, Trouble, Typed, act
 from prodsprints.web.pages.render import page
@@ -96,13 +96,15 @@ def _page(here: Site, caller: Caller, provider: str, trouble: Trouble | None = N
         dependency=found,
         address=place(provider),
         chart=timeline(found, width=960, height=120, style=False),
+        highest=highest(found),
         gauge=_gauge,
         trips=trips,
-        past=_past(trips, acts),
+        past=_past(found.name, trips, acts),
         outcomes=[outcome for outcome in Outcome if _happened(found, outcome)],
         choices=_CHOICES,
         form_id=uuid4,
         can_freeze=any(scope.shared for scope in found.scopes),
+        keys=[key for scope in found.scopes if scope.shared for key in scope.keys if key],
         state=_state(found),
     )
 
@@ -111,11 +113,18 @@ def _happened(one: Dependency, outcome: Outcome) -> bool:
     return any(outcome in counted for counted in (one.outcomes, one.attempts, one.rejections))
 
 
-def _past(trips: Sequence[datetime], acts: Sequence[Act]) -> list[tuple[datetime, str]]:
+def _past(name: str, trips: Sequence[datetime], acts: Sequence[Act]) -> list[tuple[datetime, str]]:
     """Trips and what people did, the newest first."""
-    by_hand = {"freeze": "{} froze it for {}", "thaw": "{} thawed it, {} early"}
-    done = [(act.at, by_hand[act.act].format(act.actor, words.duration(act.seconds))) for act in acts]
+    by_hand = {"freeze": "{} froze {} for {}", "thaw": "{} thawed {}, {} early"}
+    done = [
+        (act.at, by_hand[act.act].format(act.actor, _bucket(name, act.scope), words.duration(act.seconds)))
+        for act in acts
+    ]
     return sorted([(at, "Its circuit opened") for at in trips] + done, reverse=True)
+
+
+def _bucket(name: str, shared: str) -> str:
+    return "it" if shared == name else shared.removeprefix(f"{name}/")
 
 
 def _state(one: Dependency) -> str:

@@ -22,7 +22,6 @@ BAR = (
     Place("reviews", "Reviews", "/reviews"),
     Place("releases", "Releases", "/releases"),
     Place("environments", "Environments", "/environments"),
-    Place("dependencies", "Dependencies", "/dependencies"),
     Place("projects", "Projects", "/projects"),
 )
 _BELOW = {
@@ -42,6 +41,7 @@ _BELOW = {
     "environments": (
         Place("environments", "Environments", "/environments"),
         Place("services", "Services", "/services"),
+        Place("dependencies", "Dependencies", "/dependencies"),
         Place("quotas", "Quotas", "/quotas"),
         Place("status", "Status page", "/status"),
     ),

@@ -87,20 +87,6 @@ def thaw(db: Database, scopes: Sequence[Scope], *, actor: str) -> float:
 
 
 @patient
-def frozen(db: Database, shared: Collection[str]) -> dict[str, float]:
-    """For how many seconds each of these buckets is frozen as the fleet's store knows it, 0 for those that are not."""
-    with db.dispatch() as connection:
-        rows = connection.execute(
-            """
-            select scope, greatest(0, extract(epoch from frozen_until - clock_timestamp()))::float8 as seconds
-            from fleet_buckets where scope = any(%s) and frozen_until > '-infinity'
-            """,
-            [list(shared)],
-        ).fetchall()
-    return dict.fromkeys(shared, 0.0) | {row["scope"]: row["seconds"] for row in rows}
-
-
-@patient
 def acts(db: Database, shared: Collection[str]) -> list[Act]:
     """What was done by hand to these buckets, the newest first; a few of each."""
     with db.dispatch() as connection:

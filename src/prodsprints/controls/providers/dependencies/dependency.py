@@ -53,12 +53,25 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Common:
+    """What the fleet's store itself knows: frozen seconds by bucket, and circuits and retry tokens by provider."""
+
+    frozen_seconds: Mapping[str, float]
+    circuits: Mapping[str, Circuit]
+    retry_tokens: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Dependency:
     """One provider. What changes by the second (circuit, in flight, rate) is that of the processes heard of in the last
-    ten seconds; counts are of all that were, since each began. Without a fresh process it is as it was last seen."""
+    ten seconds; counts are of all that were, since each began. Without a fresh process it is as it was last seen.
+
+    `common_circuit` is the fleet's own, None where its processes share none.
+    """
 
     name: str
     circuit: Circuit
+    common_circuit: Circuit | None
     heard_seconds_ago: float
     is_fresh: bool
     processes: tuple[Process, ...]
@@ -72,6 +85,7 @@ class Dependency:
     recent: Durations | None
     retries: int
     budget_spent: int
+    retry_tokens: float
     throttled: int
     trips: int
     trips_seconds_ago: tuple[float, ...]
@@ -99,14 +113,42 @@ class Dependency:
         return self.recent.quantile(share) if self.recent and self.recent.calls else None
 
 
-def dependencies(posted: Iterable[Posted]) -> list[Dependency]:
-    """Every provider that somebody sees, those in trouble first."""
+def dependencies(posted: Iterable[Posted], common: Common | None = None) -> list[Dependency]:
+    """Every provider that somebody sees, those in trouble first.
+
+    What the fleet's store knows of their buckets counts more than what processes last said of it, and what it knows of
+    their circuits counts as much.
+    """
     by_name = groupby(sorted(posted, key=_name), key=_name)
-    return sorted((_together(name, list(seen)) for name, seen in by_name), key=_order)
+    found = [_together(name, list(seen)) for name, seen in by_name]
+    return sorted((_with(one, common) if common else one for one in found), key=_order)
+
+
+def buckets(posted: Iterable[Posted]) -> set[str]:
+    """The names of all buckets that the fleet spends together."""
+    return {quota.shared for one in posted for quota in one.sighting.snapshot.quotas if quota.shared}
 
 
 def _name(posted: Posted) -> str:
     return posted.sighting.snapshot.name
+
+
+def _with(one: Dependency, common: Common) -> Dependency:
+    circuit = common.circuits.get(one.name)
+    return replace(
+        one,
+        circuit=_worst(one.circuit, circuit) if circuit and one.is_fresh else one.circuit,
+        common_circuit=circuit,
+        scopes=tuple(
+            replace(scope, frozen_seconds=common.frozen_seconds.get(scope.shared, 0.0)) if scope.shared else scope
+            for scope in one.scopes
+        ),
+        retry_tokens=one.retry_tokens + common.retry_tokens.get(one.name, 0.0),
+    )
+
+
+def _worst(*circuits: Circuit) -> Circuit:
+    return min(circuits, key=_WORST_FIRST.index)
 
 
 def _order(one: Dependency) -> tuple[int, bool, str]:
@@ -123,7 +165,8 @@ def _together(name: str, posted: list[Posted]) -> Dependency:
     trips = sorted(one.age_seconds + age for one in posted for age in one.sighting.snapshot.last_trips)
     return Dependency(
         name=name,
-        circuit=min((seen.circuit for seen in now), key=_WORST_FIRST.index),
+        circuit=_worst(*(seen.circuit for seen in now)),
+        common_circuit=None,
         heard_seconds_ago=newest,
         is_fresh=current[0].is_fresh,
         processes=tuple(_process(one) for one in posted),
@@ -137,6 +180,7 @@ def _together(name: str, posted: list[Posted]) -> Dependency:
         recent=_recent(current),
         retries=sum(seen.retries for seen in all_seen),
         budget_spent=sum(seen.budget_spent for seen in all_seen),
+        retry_tokens=sum(seen.retry_tokens for seen in now),
         throttled=sum(seen.throttled for seen in all_seen),
         trips=sum(seen.trips for seen in all_seen),
         trips_seconds_ago=tuple(trips[:_MOST_TRIPS]),
