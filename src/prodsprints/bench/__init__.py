@@ -14,6 +14,7 @@ BENCHES = {
     "canary": "prodsprints.bench.canary",
     "fault-proxy": "prodsprints.bench.fault_proxy",
     "guard": "prodsprints.bench.guard",
+    "leases": "prodsprints.bench.leases",
     "ledger": "prodsprints.bench.ledger",
     "notify": "prodsprints.bench.notify",
     "register": "prodsprints.bench.register",
