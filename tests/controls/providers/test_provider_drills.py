@@ -21,6 +21,9 @@ from prodsprints.store.embedded import EmbeddedPostgres
         "limit_drills:whole_fleet",
         "limit_drills:store_down",
         "limit_drills:worker_killed",
+        "circuit_drills:dead_provider",
+        "key_drills:two_of_three",
+        "key_drills:shared_scope",
     ],
 )
 def test_the_drill_holds_and_its_placebo_breaks(

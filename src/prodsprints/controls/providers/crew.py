@@ -43,7 +43,7 @@ _THROTTLED = 429
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker does: call, without a pause, with `keys` (name, address, scope) in `threads` at a time.
+    """What one worker does: call, again and again, with `keys` (name, address, scope), in `threads` at a time.
 
     It is a member of the fleet that has `store`; without a store its guards are its own, and without `guarded` there is
     none: keys are taken in turn. Its clocks are `clock_ahead_seconds` ahead of the machine's.
@@ -55,6 +55,7 @@ class Job:
     store: str | None = None
     guarded: bool = True
     threads: int = 2
+    pause_seconds: float = 0.0
     failure_threshold: int = 3
     recovery_seconds: float = 60.0
     clock_ahead_seconds: float = 0.0
@@ -121,8 +122,7 @@ class Member:
                 ended = self._call(call)
                 with self._lock:
                     self._ended[ended] = self._ended.get(ended, 0) + 1
-                if ended != "answered":
-                    self._over.wait(_PAUSE_SECONDS)
+                self._over.wait(self._job.pause_seconds if ended == "answered" else _PAUSE_SECONDS)
 
     def _calls(self, lines: _Lines) -> Callable[[], None]:
         if self._guard is not None:
@@ -237,10 +237,13 @@ def crew(jobs: Sequence[Job]) -> Iterator[list[Worker]]:
 
 
 @contextmanager
-def provider() -> Iterator[str]:
-    """The address of a provider that answers every call, in a process of its own."""
+def provider(*, seconds: float = 0.0) -> Iterator[str]:
+    """The address of a provider that answers every call after `seconds`, in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PROVIDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-I", "-S", "-c", _PROVIDER, str(seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None  # noqa: S101 - asked for above
@@ -257,7 +260,8 @@ class Answers(asyncio.Protocol):
         self.transport = transport
     def data_received(self, data):
         answer = b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok"
-        self.transport.write(answer * data.count(b"\\r\\n\\r\\n"))
+        answers = answer * data.count(b"\\r\\n\\r\\n")
+        asyncio.get_running_loop().call_later(float(sys.argv[1]), self.transport.write, answers)
 async def main():
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Answers, "127.0.0.1", 0)

@@ -26,17 +26,17 @@ _BOUND = BURST + RATE * (1 + TTL_SECONDS)
 _LOOK_SECONDS = 4.0
 _DOWN_SECONDS = 4.0
 _SETTLES_SECONDS = 1.0
-_TTL_SECONDS = 60.0
-_ANSWERED = "answered"
+TTL_OF_FAULTS_SECONDS = 60.0
+ANSWERED = "answered"
 
-_SOURCES = (
+SOURCES = (
     "prodsprints.controls.providers.fleet",
     "prodsprints.controls.providers.guards",
     "prodsprints.controls.providers.leases",
     "prodsprints.controls.providers.link",
     "prodsprints.store.migrations.versions.r0006_fleet:0006_fleet.sql",
 )
-_USES = (
+USES = (
     "prodsprints.controls.providers.breaker",
     "prodsprints.controls.providers.budget",
     "prodsprints.controls.providers.crew",
@@ -61,14 +61,14 @@ class Ground:
 
 
 @contextmanager
-def ground(stage: Stage) -> Iterator[Ground]:
-    """For the length of the arm."""
+def ground(stage: Stage, *, seconds: float = 0.0) -> Iterator[Ground]:
+    """For the length of the arm; the provider takes `seconds` for an answer."""
     with scratch.database(stage.admin) as address:
         parts = address.parts()
         upstream = (parts.get("host", "127.0.0.1"), int(parts.get("port", "5432")))
         with (
             faults.tcp_proxy(stage, upstream=upstream) as proxy,
-            provider() as url,
+            provider(seconds=seconds) as url,
             faults.http_origin(stage, upstream=url) as origin,
         ):
             store = make_conninfo(address.conninfo, host=proxy.address[0], port=proxy.port)
@@ -85,14 +85,16 @@ def _fleet(*, shared: bool) -> Callable[[Stage, Ground], Iterator[Workers]]:
     return build
 
 
-def _answers(stage: Stage, _: Ground, workers: Workers) -> Observation:
+def answers(stage: Stage, _: Ground, workers: Workers) -> Observation:
+    """One call of the worker in this process."""
     began, ended = time.monotonic(), workers[0].call()
-    stage.sample(ended == _ANSWERED, time.monotonic() - began, "one call")
-    return (held if ended == _ANSWERED else broke)(f"It was {ended}.")
+    stage.sample(ended == ANSWERED, time.monotonic() - began, "one call")
+    return (held if ended == ANSWERED else broke)(f"It was {ended}.")
 
 
 @contextmanager
-def _all_call(_: Stage, ground: Ground) -> Iterator[None]:
+def all_call(_: Stage, ground: Ground) -> Iterator[None]:
+    """All workers begin."""
     ground.began = time.monotonic()
     for worker in ground.workers:
         worker.begin()
@@ -101,15 +103,15 @@ def _all_call(_: Stage, ground: Ground) -> Iterator[None]:
 
 @contextmanager
 def _all_call_and_the_store_is_gone(stage: Stage, ground: Ground) -> Iterator[None]:
-    with _all_call(stage, ground):
+    with all_call(stage, ground):
         time.sleep(_SETTLES_SECONDS)
-        with ground.proxy.toxic(Blackhole(), ttl_seconds=_TTL_SECONDS):
+        with ground.proxy.toxic(Blackhole(), ttl_seconds=TTL_OF_FAULTS_SECONDS):
             yield
 
 
 @contextmanager
 def _all_call_and_one_is_killed(stage: Stage, ground: Ground) -> Iterator[None]:
-    with _all_call(stage, ground):
+    with all_call(stage, ground):
         time.sleep(_SETTLES_SECONDS)
         with faults.killed(ground.workers[-1].pid or 0):
             yield
@@ -117,7 +119,7 @@ def _all_call_and_one_is_killed(stage: Stage, ground: Ground) -> Iterator[None]:
 
 def _keeps_the_bound(stage: Stage, ground: Ground, _: Workers) -> Observation:
     """In any second that it is looked at."""
-    _until(ground.began + _LOOK_SECONDS)
+    until(ground.began + _LOOK_SECONDS)
     times = arrivals(ground.origin, ground.began)
     most, limit = most_in_a_second(times), _BOUND + RATE * _ON_THE_WAY_SECONDS
     stage.sample(most <= limit, 1.0, f"{most} calls in a second")
@@ -128,7 +130,7 @@ def _keeps_the_bound(stage: Stage, ground: Ground, _: Workers) -> Observation:
 def _used(share: float) -> Callable[[Stage, Ground, Workers], Observation]:
     def look(_: Stage, ground: Ground, _workers: Workers) -> Observation:
         seconds = _LOOK_SECONDS
-        _until(ground.began + seconds)
+        until(ground.began + seconds)
         count = sum(at <= ground.began + seconds for at in arrivals(ground.origin, ground.began))
         words = f"{count} calls in {seconds:g} s, of {RATE * seconds:g} that the rate allows."
         return (held if count >= share * RATE * seconds else broke)(words)
@@ -139,7 +141,7 @@ def _used(share: float) -> Callable[[Stage, Ground, Workers], Observation]:
 def _goes_on_alone(_: Stage, ground: Ground, workers: Workers) -> Observation:
     """From a second after the store went: each process has its share of the rate, and uses it."""
     begins, ends = ground.began + 2 * _SETTLES_SECONDS, ground.began + 2 * _SETTLES_SECONDS + _DOWN_SECONDS - 1
-    _until(ends)
+    until(ends)
     count = sum(begins <= at <= ends for at in arrivals(ground.origin, ground.began))
     allowed = RATE * (ends - begins)
     words = f"{count} calls in {ends - begins:g} s without a store, of {allowed:g} that the rate allows."
@@ -176,7 +178,8 @@ def most_in_a_second(times: list[float]) -> int:
     return max((bisect_right(times, at + 1.0) - index for index, at in enumerate(times)), default=0)
 
 
-def _until(moment: float) -> None:
+def until(moment: float) -> None:
+    """Wait for it."""
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
@@ -188,14 +191,14 @@ whole_fleet: Experiment[Ground, Workers] = Experiment(
     title="Four workers keep a provider's one limit between them, and use it",
     safety=Safety.SAFE,
     fault="four workers whose clocks are up to 90 s apart call without a pause, far more than the provider allows",
-    sources=_SOURCES,
-    uses=_USES,
+    sources=SOURCES,
+    uses=USES,
     peers=(STORE, PROVIDER),
     stand=ground,
     treatment=contextmanager(_fleet(shared=True)),
     placebo=contextmanager(_fleet(shared=False)),
-    steady=(Probe("a call is answered", _answers),),
-    inject=_all_call,
+    steady=(Probe("a call is answered", answers),),
+    inject=all_call,
     seen=Probe("more is wanted than is allowed", _wants_more),
     probes=(Probe(_BOUNDED, _keeps_the_bound), Probe("the limit is used up", _used(0.99))),
     named=_BOUNDED,
