@@ -12,6 +12,7 @@ from prodsprints.controls.dns import names
 from prodsprints.controls.dns.resolver import Answer, Resolver
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.errors import ProviderUnavailableError, UnknownPlaceError
+from prodsprints.controls.providers.fleet import Fleet
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.peers import ACCOUNT, ALIAS, REGION, Cloud
 from prodsprints.drills.stage import Arm, Stage
@@ -21,6 +22,7 @@ from prodsprints.release.config.schema import Aws
 from prodsprints.release.gates import account as gate
 from prodsprints.release.gates.result import GateResult
 from prodsprints.release.run import Run
+from prodsprints.store.database import Database
 
 Check = Callable[..., GateResult]
 
@@ -70,6 +72,25 @@ def test_a_throttled_release_asks_again_and_waits_for_as_long_as_it_is_asked_to(
         assert check().passed
     first, second = cloud.origin.counts()["times"][-4:-2]
     assert second - first >= 1.0
+
+
+def test_the_calls_of_a_release_draw_on_the_buckets_of_the_whole_fleet(
+    cloud: Cloud, tmp_path: Path, database: Database
+) -> None:
+    fleet = Fleet(database.address)
+    stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url)
+    try:
+        guards = Guards(fleet)
+        assert gate.check(stated, home=tmp_path, guards=guards, say=lambda _: None, learn=lambda *_: None).passed
+    finally:
+        fleet.close()
+    with database.dispatch() as connection:
+        rows = connection.execute(
+            "select scope, burst - tokens as spent from fleet_buckets where scope like %s order by scope",
+            [f"aws-%/{ACCOUNT} {REGION}%"],
+        ).fetchall()
+    assert [row["scope"].partition("/")[0] for row in rows] == ["aws-iam", "aws-sts"]
+    assert rows[1]["spent"] >= 1
 
 
 def test_who_we_are_is_never_taken_from_memory(check: Check, cloud: Cloud) -> None:
