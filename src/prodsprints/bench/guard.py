@@ -3,12 +3,16 @@
 The guarded function does nothing, so that only the layers are measured: in CPU time of one thread, subjects in turn.
 Every stack retries, breaks, limits the rate and, where its libraries can, the time; ours also bounds concurrency and
 retries, chooses among three keys, has an alternative and a fallback ready, and counts outcomes and durations.
+
+`memory` is what each of a thousand of them holds, with the function that it guards, after its first call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from threading import Lock
 from typing import Any
@@ -31,6 +35,9 @@ _ROUNDS = 9
 _CALLS = 3_000
 _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 10
+_KEPT = 1_000
+_MEMORY_ROUNDS = 3
+_MOST_KILOBYTES = 20.0
 # No stack has to wait for a token.
 _PER_SECOND = 1e9
 
@@ -39,7 +46,7 @@ AsyncCall = Callable[[], Awaitable[Any]]
 
 
 def cases(progress: Progress) -> Iterator[Result]:
-    """`async` and `sync`, and each with the attempt handed to the function."""
+    """`async` and `sync`, each also with the attempt handed to the function; and `memory`."""
     progress(f"async: {_ROUNDS} rounds of {_CALLS:,} calls")
     figures = _measure_async(_subjects_async)
     bare, stack = _known(figures["bare"]), _known(figures["tenacity-stack"])
@@ -49,6 +56,15 @@ def cases(progress: Progress) -> Iterator[Result]:
     figures = _measure(_subjects())
     # hyx has no synchronous calls.
     yield from _results("sync", figures, bound=0.8, missing=("hyx-stack",))
+
+    progress(f"memory: {_MEMORY_ROUNDS} rounds of {_KEPT:,} guards")
+    figures = interleave(
+        {name: lambda make=make: _kilobytes_each(make) for name, make in _makers().items()},  # type: ignore[misc]
+        _MEMORY_ROUNDS,
+    )
+    ours = figures.pop("ours")
+    peers = {name: figure.value for name, figure in figures.items()}
+    yield Result("guard", "memory", "kB", ours, peers, _MOST_KILOBYTES, ("hyx-stack",))
 
 
 def _results(case: str, figures: dict[str, Figure], *, bound: float, missing: tuple[str, ...] = ()) -> Iterator[Result]:
@@ -107,6 +123,31 @@ def _measure_async(build: Callable[[], Coroutine[Any, Any, dict[str, AsyncCall]]
             return lambda: runner.run(run())
 
         return interleave({name: timed(call) for name, call in runner.run(build()).items()}, _ROUNDS)
+
+
+def _makers() -> dict[str, Callable[[], Call]]:
+    return {
+        "ours": lambda: _ours(failover=Failover(_work))(_work),
+        "tenacity-stack": _tenacity_stack,
+        "fastest-parts-stack": _fastest_parts_stack,
+    }
+
+
+def _kilobytes_each(make: Callable[[], Call]) -> float:
+    """What Python holds for each of many, called once, beyond what it held before."""
+    make()()  # what all of them share
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = [make() for _ in range(_KEPT)]
+        for call in kept:
+            call()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return (after - before) / len(kept) / 1000
 
 
 def _microseconds_each(began: float) -> float:
