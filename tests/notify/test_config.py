@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +138,10 @@ def test_whatever_the_file_holds_is_meant_or_refused(text: str | bytes) -> None:
         config.parsed(documents.parse(text, name="notify.yaml"))
     except UsageError as error:
         assert error.next_step
+
+
+def test_the_example_in_the_documents_is_meant() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "get-notified.md"
+    [text] = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    meant = config.parsed(documents.parse(text, name="notify.yaml"))
+    assert meant.audiences["#ops"] == ("slack", "mail", "sms") and len(meant.channels) == 4

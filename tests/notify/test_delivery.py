@@ -158,3 +158,27 @@ def test_apprise_brings_it_to_what_only_apprise_knows(world) -> None:
         assert world.ended(world.put("hello")).delivered_by == "any"
         world.slack.status = 500
         assert world.ended(world.put("hello")).delivered_by == "page"
+
+
+def test_several_recipients_are_one_delivery_and_each_has_a_key_of_its_own(world) -> None:
+    world.configure("sms")
+    path = world.settings.home / "notify.yaml"
+    path.write_text(path.read_text().replace('["+4915100001"]', '["+4915100001", "+4915100002"]'))
+    id = world.put("hello")
+    with world.notifier():
+        world.ended(id)
+    assert [one.key for one in world.sms.taken] == [f"{id}/+491510000{n}" for n in (1, 2)]
+    assert world.attempts(id)[0].words == "taken for 2 of 2 numbers"
+
+
+def test_a_lane_with_much_to_tell_lets_the_others_have_their_turn(world) -> None:
+    world.configure("slack")
+    path = world.settings.home / "notify.yaml"
+    path.write_text(path.read_text() + "".join(f"  '#other-{n}': [slack]\n" for n in range(6)))
+    many = [world.put(f"number {n}") for n in range(70)]
+    others = [world.put("hello", f"#other-{n}") for n in range(6)]
+    with world.notifier():
+        for id in (*others, *many):
+            assert world.ended(id).delivered_by == "slack"
+    told = [text.split(" (")[0].split("\n")[0] for text in world.slack.subjects()]
+    assert [text for text in told if text != "hello"] == [f"number {n}" for n in range(70)]

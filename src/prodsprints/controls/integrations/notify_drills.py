@@ -183,8 +183,9 @@ class Bare:
 
 
 def _ask_slack(ground: Ground, name: str, seconds: float | None) -> None:
-    said = {"text": f"{name}\n{_TEXT}", "metadata": {"event_payload": {"id": name}}}
-    httpx.post(f"http://127.0.0.1:{ground.slack_proxy.port}/", json=said, timeout=seconds, trust_env=False)
+    said, headers = {"text": f"{name}\n{_TEXT}"}, {"Idempotency-Key": name}
+    url = f"http://127.0.0.1:{ground.slack_proxy.port}/"
+    httpx.post(url, json=said, headers=headers, timeout=seconds, trust_env=False)
 
 
 def _ask_mail(ground: Ground, name: str) -> None:

@@ -89,9 +89,8 @@ class MailBox(Box):
 def slack() -> Iterator[HttpBox]:
     """A double of Slack's incoming webhook."""
 
-    def take(_headers: Mapping[str, str], content: bytes) -> tuple[str, str, bytes]:
-        said = json.loads(content)
-        return said["metadata"]["event_payload"]["id"], said["text"], b"ok"
+    def take(headers: Mapping[str, str], content: bytes) -> tuple[str, str, bytes]:
+        return headers["Idempotency-Key"], json.loads(content)["text"], b"ok"
 
     with _http(take) as box:
         yield box

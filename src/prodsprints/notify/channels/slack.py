@@ -31,10 +31,7 @@ class SlackWebhook:
         raise ServiceUnavailable(f"it answered {told.status}, but not ok{said}")
 
 
-def _payload(letter: Letter) -> dict[str, object]:
+def _payload(letter: Letter) -> dict[str, str]:
     # `&`, `<` and `>` begin what Slack would act on: links, mentions of everybody.
     text = letter.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return {
-        "text": f"{_SIGNS[letter.severity]}{text}\n({letter.mark})",
-        "metadata": {"event_type": "prodsprints_notification", "event_payload": {"id": letter.key}},
-    }
+    return {"text": f"{_SIGNS[letter.severity]}{text}\n({letter.mark})"}

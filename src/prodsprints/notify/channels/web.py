@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,9 +44,10 @@ class Post:
 
     def __call__(self, headers: Mapping[str, str], **content: Any) -> Told:
         """Send, and return a good answer. Raises RefusedError, RateLimitError, ServiceUnavailable, CallTimeoutError."""
+        until = time.monotonic() + self._seconds
         try:
             with self._client.stream("POST", self._url, headers=dict(headers), **content) as answer:
-                told = Told(answer.status_code, _beginning(answer))
+                told = Told(answer.status_code, _beginning(answer, until))
                 after = answer.headers.get("Retry-After")
         except httpx.TimeoutException:
             raise CallTimeoutError(f"no answer within {self._seconds:g} s") from None
@@ -65,10 +67,10 @@ class Post:
         return told
 
 
-def _beginning(answer: httpx.Response) -> bytes:
+def _beginning(answer: httpx.Response, until: float) -> bytes:
     body = b""
     for chunk in answer.iter_bytes():
         body += chunk
-        if len(body) >= _LONGEST_ANSWER:
+        if len(body) >= _LONGEST_ANSWER or time.monotonic() > until:  # an answer in drops has no end
             break
     return body[:_LONGEST_ANSWER]
