@@ -61,9 +61,8 @@ class Dispatcher:
             self._thread.join(timeout=5)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def look(self) -> int:
-        """Begin with each lane that is due, as far as there is room; how many that were."""
-        begun = 0
+    def look(self) -> None:
+        """Begin with each lane that is due, as far as there is room."""
         due = lanes.due(self._db)
         random.shuffle(due)  # no lane is always the first, and dispatchers do not all go for the same one
         for lane in due:
@@ -72,8 +71,6 @@ class Dispatcher:
             if lane not in self._busy:
                 self._busy.add(lane)
                 self._pool.submit(self._tell, lane)
-                begun += 1
-        return begun
 
     def _run(self) -> None:
         while not self._stop.is_set():

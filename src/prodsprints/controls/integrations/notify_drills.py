@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,9 @@ from prodsprints.drills import faults
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.faults import Blackhole, Direction, Reset, TcpProxy
 from prodsprints.drills.stage import Stage
+from prodsprints.guard import ServiceUnavailable
 from prodsprints.notify import outbox, rounds
-from prodsprints.notify.message import Message
+from prodsprints.notify.message import Letter, Message
 from prodsprints.notify.rounds import Tried
 from prodsprints.store import scratch
 from prodsprints.store.address import Address
@@ -40,6 +42,7 @@ _LOOK_SECONDS = 0.02
 _MIDDLE_OF_A_LETTER = 400  # bytes: behind the greeting and the envelope, before the end of the text
 _TEXT = "It erred on 25 of 500 requests. " * 20
 _ENDS_BADLY = 3
+_STUCK_SECONDS = 4.0
 
 
 @dataclass
@@ -118,8 +121,12 @@ class Outbox:
         with self.db.tenant(self.tenant_id) as connection:
             self.put(connection, name)
 
-    def put(self, connection: Connection, name: str) -> None:
-        outbox.put(connection, Message.about("#ops", "info", name, _TEXT), requested_by="drill")
+    def put(self, connection: Connection, name: str, audience: str = "#ops") -> None:
+        outbox.put(connection, Message.about(audience, "info", name, _TEXT), requested_by="drill")
+
+    def tell_elsewhere(self, name: str) -> None:
+        with self.db.tenant(self.tenant_id) as connection:
+            self.put(connection, name, "#elsewhere")
 
     def undone(self) -> int:
         return sum(outbox.counts(self.db, self.tenant_id).values())
@@ -151,6 +158,7 @@ channels:
     api: "{ground.sms.url}"
 audiences:
   "#ops": [slack, mail, sms]
+  "#elsewhere": [sms]
 """,
         ),
     ):
@@ -233,18 +241,102 @@ def _sms_arrives(stage: Stage, ground: Ground, subject: Subject) -> Observation:
 
 
 def _the_next_are_told_at_once(stage: Stage, ground: Ground, subject: Subject) -> Observation:
-    """The second failure of a channel in a row is the last that somebody waits for."""
+    """The second failure of a channel in a row was the last that somebody waits for."""
     if not _wait(lambda: subject.undone() == 0, 1.0):
         return broke("The one before it is not told yet.")
     took = []
-    for number in range(2, 2 + _ENDS_BADLY):
+    for number in range(3, 3 + _ENDS_BADLY):
         name = f"release {number} was rolled back"
         seconds = _seconds_until_told(stage, ground, subject, ground.sms, name)
         if seconds is None:
             return broke(f"{name!r} did not arrive within {_ARRIVES_SECONDS:g} s.")
         took.append(seconds)
     words = f"The next arrived after {', '.join(f'{one:.1f}' for one in took)} s."
-    return (held if max(took[1:]) < 2.5 else broke)(words)
+    return (held if max(took) < 2.5 and min(took) < 1.0 else broke)(words)
+
+
+def _nobody_elsewhere_waits(stage: Stage, ground: Ground, subject: Subject) -> Observation:
+    """Another audience, by SMS alone, while the first waits for Slack."""
+    if not isinstance(subject, Outbox) or not _wait(lambda: subject.undone() == 0, 1.0):
+        return broke("The one before it is not told yet.")
+    ground.told += ["release 2 was rolled back", "elsewhere"]
+    asked = time.monotonic()
+    subject.tell("release 2 was rolled back")
+    _wait(lambda: ground.slack_proxy.counts()["open"] > 0, 0.5)
+    subject.tell_elsewhere("elsewhere")
+    both = _wait(
+        lambda: {"elsewhere", "release 2 was rolled back"} <= set(ground.arrived(ground.sms)), _ARRIVES_SECONDS
+    )
+    if not both:
+        return broke(f"Within {_ARRIVES_SECONDS:g} s arrived: {', '.join(ground.arrived(ground.sms))}.")
+    at = {one.subject.split("\n")[0]: one.at - asked for one in ground.sms.taken}
+    stage.sample(True, at["elsewhere"], "elsewhere")
+    waited = at["release 2 was rolled back"]
+    words = f"It was told after {at['elsewhere']:.1f} s; the audience that waits for Slack after {waited:.1f} s."
+    return (held if at["elsewhere"] < 2.5 else broke)(words)
+
+
+def _what_was_tried_is_kept(_: Stage, _ground: Ground, subject: Subject) -> Observation:
+    if not isinstance(subject, Outbox):
+        return broke("It keeps nothing.")
+    known = {one.subject: one for one in outbox.notifications(subject.db, subject.tenant_id)}
+    tried = outbox.attempts(subject.db, subject.tenant_id, known["release 1 was rolled back"].id)
+    words = "; ".join(f"{one.channel} {one.outcome} after {one.seconds:.1f} s, {one.words}" for one in tried)
+    outcomes = [(one.channel, one.outcome) for one in tried] == [
+        ("slack", "failed"),
+        ("mail", "failed"),
+        ("sms", "delivered"),
+    ]
+    told = outcomes and all(one.words for one in tried) and 2.5 < tried[0].seconds < _ARRIVES_SECONDS
+    told = told and tried[0].words.startswith("no answer") and not tried[1].words.startswith("no answer")
+    skipped = outbox.attempts(subject.db, subject.tenant_id, known["release 5 was rolled back"].id)
+    in_time = all(abs((one.at - known["release 1 was rolled back"].created_at).total_seconds()) < 30 for one in tried)
+    return (held if told and in_time and skipped[0].outcome == "skipped" else broke)(words)
+
+
+class _Closed:
+    """A channel that takes nothing."""
+
+    name, provider, seconds = "closed", "", 1.0
+
+    def send(self, letter: Letter, /) -> str:
+        raise ServiceUnavailable(f"closed to {letter.subject}")
+
+
+class _Stuck:
+    """A channel that does not come back, whatever its sockets are told."""
+
+    name, provider, seconds = "stuck", "", 0.2
+
+    def send(self, _letter: Letter, /) -> str:
+        time.sleep(_STUCK_SECONDS)
+        return "too late"
+
+
+def _a_stuck_channel_is_given_up(_: Stage, _ground: Ground, _subject: Subject) -> Observation:
+    letter = Letter(UUID(int=1), "#ops", "info", "subject", "", datetime(2026, 1, 1, tzinfo=UTC))
+    began = time.monotonic()
+    came = rounds.play(letter, [_Stuck()], lambda _, send: send, rounds=0, refused=())
+    seconds = time.monotonic() - began
+    given_up = came.state == "waiting" and seconds < _STUCK_SECONDS - 1
+    return (held if given_up else broke)(f"It has 0.2 s; after {seconds:.1f} s it is {came.state}: {came.reason}.")
+
+
+def _order_is_kept_while_nobody_takes_anything(_: Stage, ground: Ground, subject: Subject) -> Observation:
+    if not isinstance(subject, Outbox):
+        return broke("It has no outbox.")
+    ground.told += ["held up", "behind it"]
+    ground.sms.status = 503
+    before = ground.sms.asked
+    with subject.db.tenant(subject.tenant_id) as connection:
+        subject.put(connection, "held up")
+        subject.put(connection, "behind it")
+    refused = _wait(lambda: ground.sms.asked > before, _ARRIVES_SECONDS)
+    ground.sms.status = 200
+    arrived = refused and _wait(lambda: "behind it" in ground.arrived(ground.sms), _ARRIVES_SECONDS)
+    names = [name for name in ground.arrived(ground.sms) if name in ("held up", "behind it")]
+    words = f"SMS answered 503 once; then came: {', '.join(names) or 'nothing'}."
+    return (held if arrived and names == ["held up", "behind it"] else broke)(words)
 
 
 def _nothing_is_left(_: Stage, _ground: Ground, subject: Subject) -> Observation:
@@ -260,7 +352,8 @@ def _in_order_and_once(_: Stage, ground: Ground, _subject: Subject) -> Observati
     strange = [name for name in everywhere if name not in ground.told]
     if twice or lost or strange:
         return broke(f"Twice: {twice or 'none'}. Lost: {lost or 'none'}. Never told: {strange or 'none'}.")
-    in_order = sms == [name for name in ground.told if name in sms]
+    ops = [name for name in sms if name != "elsewhere"]
+    in_order = ops == [name for name in ground.told if name in ops]
     return (held if in_order else broke)(f"By SMS came, in this order: {', '.join(sms)}.")
 
 
@@ -302,6 +395,13 @@ def _keeps_productions_times(_: Stage, _ground: Ground, _subject: Subject) -> Ob
         return broke(f"After {last} rounds, or refused by everybody, it is {[one.state for one in ends]}.")
     if not all("by refused: no" in one.reason for one in ends) or ends[0].refused != ("by refused",):
         return broke("It does not say who refused.")
+    letter = Letter(UUID(int=1), "#ops", "info", "subject", "", datetime(2026, 1, 1, tzinfo=UTC))
+    came = [rounds.play(letter, [_Closed()], lambda _, send: send, rounds=n, refused=()) for n in (0, 1, last - 1)]
+    if [(one.state, one.next_seconds) for one in came] != [("waiting", 1.0), ("waiting", 2.0), ("dead", 0.0)]:
+        return broke(f"After rounds that nobody takes it is {[(one.state, one.next_seconds) for one in came]}.")
+    lost = [rounds.unreachable("nobody", rounds=n, refused=()) for n in (0, last - 1)]
+    if [(one.state, one.next_seconds) for one in lost] != [("waiting", 1.0), ("dead", 0.0)]:
+        return broke(f"To an audience that is known no longer it is {[one.state for one in lost]}.")
     return held("It waits 1, 2, 4, … 900 s, and is dead, with reasons, after 20 rounds or when everybody refused.")
 
 
@@ -373,9 +473,13 @@ slack_hangs_mail_resets: Experiment[Ground, Subject] = Experiment(
     seen=Probe("both are hit", _both_are_hit),
     probes=(
         Probe("the message arrives by SMS within 10 s", _sms_arrives),
+        Probe("another audience does not wait for it", _nobody_elsewhere_waits),
         Probe("what comes next does not wait for the dead channels", _the_next_are_told_at_once),
+        Probe("what was tried is kept, in words", _what_was_tried_is_kept),
+        Probe("order is kept while nobody takes anything", _order_is_kept_while_nobody_takes_anything),
         Probe("nothing is left to be told", _nothing_is_left),
         Probe("all arrived in order, each once", _in_order_and_once),
+        Probe("a channel that is stuck is given up in time", _a_stuck_channel_is_given_up),
         Probe("production's own times are as stated", _keeps_productions_times),
     ),
     named="the message arrives by SMS within 10 s",
