@@ -139,6 +139,8 @@ def _sent(letter: Letter, channel: Channel, guarding: Guarding) -> tuple[Outcome
         return "refused", error.what
     except Rejection as error:
         return "skipped", f"not asked: {error.what}"
+    except CallTimeoutError:  # by whichever clock: the socket's, ours, or its guard's
+        return "failed", f"no answer within {channel.seconds:g} s"
     except GuardError as error:
         return "failed", error.what
     except Exception as error:  # a defect of ours or of a library; its text may hold an address with a secret in it
