@@ -7,6 +7,7 @@ from functools import partial
 
 from prodsprints.controls.dns import names
 from prodsprints.controls.integrations import parts
+from prodsprints.controls.integrations.guards_seen import GuardsSeen
 from prodsprints.controls.integrations.mirror_duty import MirrorDuty
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.notifier import Notifier
@@ -41,7 +42,9 @@ class Duties:
         self._verifier = Verifier(db, keyring, witness)
         self._notifier = Notifier(db, settings, guards, worker=worker)
         self._runner = Runner(db, settings, keyring, self._catalog, worker, admin=admin, slots=self._slots)
-        self._monitor = Monitor(db, worker, names=names.of_this_process(), own=parts.looks(db, settings))
+        self._monitor = Monitor(
+            db, worker, names=names.of_this_process(), own=parts.looks(db, settings), guards=GuardsSeen(db)
+        )
         self._teller = Teller(db, worker)
         self._quotas = QuotaClerk(db, settings.home, guards)
         self._mirrors = MirrorDuty(db, settings.node, partial(mirrors, db, settings, guards))

@@ -23,13 +23,15 @@ from prodsprints.controls.integrations.errors import (
     TooManyServicesError,
     UnknownServiceError,
 )
+from prodsprints.controls.integrations.guards_seen import GuardsSeen
 from prodsprints.controls.integrations.health import Level, Observation, Outcome
 from prodsprints.controls.integrations.monitor import OWN_TENANT, RESOURCE, Monitor
+from prodsprints.controls.integrations.probe import Look
 from prodsprints.kernel.errors import UsageError
 from prodsprints.kernel.settings import Settings
 from prodsprints.store import leases
 from prodsprints.store.database import Database
-from prodsprints.store.errors import FencedError
+from prodsprints.store.errors import DatabaseUnavailableError, FencedError
 from prodsprints.store.leases import Lease
 from support_waiting import eventually
 
@@ -227,7 +229,7 @@ def test_the_platforms_own_parts_are_looked_at_without_raising(database: Databas
 
 @contextmanager
 def watching(db: Database, worker: str) -> Iterator[Monitor]:
-    monitor = Monitor(db, worker, names=names.of_this_process(), own={})
+    monitor = Monitor(db, worker, names=names.of_this_process(), own={}, guards=GuardsSeen(db))
     monitor.start()
     try:
         yield monitor
@@ -291,3 +293,55 @@ def test_of_two_workers_one_looks_and_the_other_takes_over(
             assert held is not None and held.owner in {"w-first", "w-second"}
         count = len(there.asked)
         eventually(lambda: len(there.asked) >= count + 3, every=0.05)
+
+
+class Switch(Database):
+    """A database that can be away."""
+
+    away = False
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        if self.away:
+            raise DatabaseUnavailableError("PostgreSQL does not answer.", next_step="")
+        with super()._connection() as connection:
+            yield connection
+
+
+def test_an_outage_of_the_database_itself_is_known_once_it_is_back(
+    database: Database, own_tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "INTERVAL_SECONDS", 1.0)
+    with database.tenant(own_tenant) as connection:
+        connection.execute("delete from watched_services where kind = 'platform'")
+    db = Switch(database.address, max_connections=2)
+    own = {"database": lambda: Look(Outcome.FAILED if db.away else Outcome.WELL, 0.01, "It does not answer.")}
+    monitor = Monitor(db, "w-away", names=names.of_this_process(), own=own, guards=GuardsSeen(db))
+
+    def part() -> services.Service:
+        found = [one for one in services.services(database, own_tenant) if one.key == "platform:database"]
+        return found[0]
+
+    def outages() -> list[Any]:
+        with database.tenant(own_tenant) as connection:
+            return connection.execute(
+                "select * from service_outages where service_id = %s and ended_at is not null", [part().id]
+            ).fetchall()
+
+    monitor.start()
+    try:
+        eventually(lambda: services.services(database, own_tenant) and part().standing.level is Level.UP, every=0.05)
+        db.away = True
+        left = datetime.now(UTC)
+        time.sleep(1.5)  # so long is it away: there is nothing to wait for
+        assert part().standing.trouble is None  # nobody could write it down
+        db.away = False
+        (outage,) = eventually(outages, every=0.1)
+    finally:
+        monitor.stop()
+        db.close()
+        with database.tenant(own_tenant) as connection:
+            connection.execute("delete from watched_services where kind = 'platform'")
+    assert outage["level"] == "down" and outage["detected_by"] == "platform"
+    assert abs((outage["began_at"] - left).total_seconds()) < 1.5
+    assert 0.5 < (outage["ended_at"] - outage["began_at"]).total_seconds() < 6

@@ -38,7 +38,7 @@ class TooManyServicesError(UsageError):
 
 
 class OwnPartError(ProdSprintsError):
-    """The service is a part of the platform, or known from its guards: it is watched in any case."""
+    """The service is a part of the platform, which is watched in any case."""
 
     code = "integrations/own-part"
     http_status = 409

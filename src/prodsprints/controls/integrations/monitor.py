@@ -19,9 +19,10 @@ from uuid import UUID
 
 from prodsprints.controls.dns.resolver import Resolves
 from prodsprints.controls.integrations import pace, parts, services, sightings
+from prodsprints.controls.integrations.guards_seen import GuardsSeen
 from prodsprints.controls.integrations.health import Observation
 from prodsprints.controls.integrations.probe import MOST_AT_ONCE, Look, Prober, Question
-from prodsprints.controls.integrations.services import Service
+from prodsprints.controls.integrations.services import Kind, Service
 from prodsprints.store import leases
 from prodsprints.store.database import Connection, Database
 from prodsprints.store.errors import DatabaseUnavailableError, FencedError
@@ -47,7 +48,7 @@ class _Watch:
     lease: Lease | None = None
     services: dict[UUID, Service] = field(default_factory=dict)
     due: dict[UUID, float] = field(default_factory=dict)
-    looking: dict[UUID, Future[tuple[Look, float]]] = field(default_factory=dict)
+    looking: dict[UUID, Future[tuple[Look | None, float]]] = field(default_factory=dict)
     unwritten: deque[tuple[UUID, Observation]] = field(default_factory=lambda: deque(maxlen=_MOST_UNWRITTEN))
     forgot_at: float | None = None
 
@@ -55,8 +56,9 @@ class _Watch:
 class Monitor:
     """One thread of a worker, whose id is `worker`.
 
-    `own` are looks at the platform's own parts, by their key in `parts.NAMES`. While the database is away the looks go
-    on, and what was seen is written down once it is back: how long it was away itself is known no other way.
+    `own` are looks at the platform's own parts, by their key in `parts.NAMES`; `guards` know how integrations are.
+    While the database is away the looks go on, and what was seen is written down once it is back: how long it was away
+    itself is known no other way.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class Monitor:
         *,
         names: Resolves,
         own: Mapping[str, Callable[[], Look]],
+        guards: GuardsSeen,
         share: Callable[[], float] = random.random,
     ) -> None:
         self._db = db
         self._worker = worker
         self._own = own
+        self._guards = guards
         self._prober = Prober(names)
         self._share = share
         self._watches: dict[UUID, _Watch] = {}
@@ -126,13 +130,23 @@ class Monitor:
                 watch.unwritten.clear()  # another worker has seen it, too
                 continue
             with self._db.tenant(tenant_id) as connection:
-                if watch.inward and not watch.services and self._own:
-                    services.know(connection, tenant_id, "platform", parts.NAMES)
+                if watch.inward:
+                    self._know(connection, tenant_id, {service.key for service in watch.services.values()})
                 watch.services = {service.id: service for service in services.read(connection)}
             if watch.forgot_at is None or time.monotonic() - watch.forgot_at > _FORGET_SECONDS:
                 sightings.forget(self._db, tenant_id, self._clock.at(time.monotonic()))
                 watch.forgot_at = time.monotonic()
         self._refreshed_at = time.monotonic()
+
+    def _know(self, connection: Connection, tenant_id: UUID, there: set[str]) -> None:
+        """Watch the platform's own parts, and the integrations that its guards have seen by now."""
+        kinds: tuple[tuple[Kind, Mapping[str, tuple[str, bool]]], ...] = (
+            ("platform", {key: named for key, named in parts.NAMES.items() if key in self._own}),
+            ("integration", self._guards.names()),
+        )
+        for kind, known in kinds:
+            if not {services.key_in(kind, key) for key in known} <= there:
+                services.know(connection, tenant_id, kind, known)
 
     def _begin(self, watch: _Watch) -> None:
         now = time.monotonic()
@@ -143,9 +157,10 @@ class Monitor:
                 watch.looking[id] = future
                 future.add_done_callback(lambda _: self._wake.set())
 
-    def _look_at(self, service: Service, inward: bool) -> Callable[[], Look] | None:
+    def _look_at(self, service: Service, inward: bool) -> Callable[[], Look | None] | None:
         if service.url is None:
-            return self._own.get(service.key.removeprefix("platform:"))
+            kind, _, key = service.key.partition(":")
+            return self._own.get(key) if kind == "platform" else lambda: self._guards.look(key)
         question = Question(
             service.url,
             service.expected_status,
@@ -160,8 +175,10 @@ class Monitor:
             look, ended = watch.looking.pop(id).result()
             service = watch.services.get(id)
             if service is not None:
-                watch.unwritten.append((id, Observation(self._clock.at(ended), look.outcome, look.seconds, look.words)))
                 watch.due[id] = ended + self._spacing(service)
+                if look is not None:
+                    seen = (look.outcome, look.seconds, look.words, look.settled)
+                    watch.unwritten.append((id, Observation(self._clock.at(ended), *seen)))
 
     def _write(self, tenant_id: UUID, watch: _Watch, lease: Lease) -> None:
         try:
@@ -187,7 +204,7 @@ class Monitor:
         return min([_REFRESH_SECONDS, *(max(0.0, at - now) for at in due)])
 
 
-def _timed(look: Callable[[], Look]) -> tuple[Look, float]:
+def _timed(look: Callable[[], Look | None]) -> tuple[Look | None, float]:
     return look(), time.monotonic()
 
 

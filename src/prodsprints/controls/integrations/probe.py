@@ -21,6 +21,8 @@ from prodsprints.guard import Attempt, Bulkhead, Guard, GuardError, Retry
 from prodsprints.kernel.errors import ProdSprintsError
 
 MOST_AT_ONCE = 16
+GUARD = "health probe"
+"""What the guard of the looks is called, among those of the platform."""
 
 _MOST_BYTES = 64 * 1024
 _MOST_REDIRECTS = 3
@@ -44,11 +46,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen; `words` name no address, since anybody may read them."""
+    """What was seen; `words` name no address, since anybody may read them. `settled`: see `health.Observation`."""
 
     outcome: Outcome
     seconds: float
     words: str = ""
+    settled: bool = False
 
 
 class _RefusedError(Exception):
@@ -85,7 +88,7 @@ class Prober:
 
     def _guarded(self, seconds: float) -> Callable[[Question], Look]:
         if seconds not in self._guards:
-            guard = Guard("health probe", deadline_seconds=seconds, retry=Retry.never(), bulkhead=self._bulkhead)
+            guard = Guard(GUARD, deadline_seconds=seconds, retry=Retry.never(), bulkhead=self._bulkhead)
             self._guards[seconds] = guard.with_attempt(self._look)
         return self._guards[seconds]
 

@@ -125,12 +125,15 @@ def watch(
 
 
 def unwatch(db: Database, tenant_id: UUID, service_id: UUID) -> Service:
-    """Stop watching a declared service, and forget its history. Raises UnknownServiceError, OwnPartError."""
+    """Stop watching a service, and forget its history. Raises UnknownServiceError, OwnPartError.
+
+    An integration comes back when a guard sees it again.
+    """
     with db.tenant(tenant_id) as connection:
         found = _the_one(connection, service_id)
-        if found.kind != "declared":
+        if found.kind == "platform":
             raise OwnPartError(
-                f"{found.name} is watched in any case: it is a part of the platform, or known from its guards.",
+                f"{found.name} is watched in any case: it is a part of the platform.",
                 next_step=f"To take it off the public page: `prodsprints status hide {found.name!r}`.",
             )
         connection.execute("delete from watched_services where id = %s", [service_id])
@@ -159,7 +162,7 @@ def know(connection: Connection, tenant_id: UUID, kind: Kind, known: Mapping[str
             insert into watched_services (kind, key, name, interval_seconds, is_public)
             values (%s, %s, %s, %s, %s) on conflict (tenant_id, key) do nothing
             """,
-            [kind, f"{kind}:{key}", name, INTERVAL_SECONDS, is_public],
+            [kind, key_in(kind, key), name, INTERVAL_SECONDS, is_public],
         )
 
 
@@ -174,11 +177,17 @@ def named(found: list[Service], name: str) -> Service:
     )
 
 
+def key_in(kind: Kind, key: str) -> str:
+    """The key of what the platform knows of by itself."""
+    return f"{kind}:{key}"[:_LONGEST_KEY]
+
+
 def key_of(name: str) -> str:
     """What makes two names the same."""
     return " ".join(name.split()).casefold()
 
 
+_LONGEST_KEY = 180
 _KINDS = ["declared", "integration", "platform"]
 _SERVICES = """
 select id, kind, key, name, url, expected_status, interval_seconds, is_public, level, level_since, recent, seen_at,

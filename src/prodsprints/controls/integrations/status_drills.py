@@ -16,6 +16,7 @@ import httpx
 
 from prodsprints.controls.dns import names
 from prodsprints.controls.integrations import feed, pace, parts, services, status_page, status_peers, uptime
+from prodsprints.controls.integrations.guards_seen import GuardsSeen
 from prodsprints.controls.integrations.health import Level, Observation, Outcome, Standing, fold, shown
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.status_peers import NAME, POSTGRES, SERVICE, Reader, Scene
@@ -48,7 +49,7 @@ def _watched(url: Callable[[Scene], str]) -> Callable[[Stage, Scene], Any]:
             resolve=lambda _: (),
         )
         own = parts.looks(scene.db, replace(stage.settings, home=stage.directory))
-        monitor = Monitor(scene.db, "drill", names=names.of_this_process(), own=own)
+        monitor = Monitor(scene.db, "drill", names=names.of_this_process(), own=own, guards=GuardsSeen(scene.db))
         with status_peers.pages(stage, scene) as reader:
             monitor.start()
             try:
@@ -309,10 +310,12 @@ service_killed: Experiment[Scene, Reader] = Experiment(
         "prodsprints.controls.dns",
         "prodsprints.controls.integrations.addresses",
         "prodsprints.controls.integrations.errors",
+        "prodsprints.controls.integrations.guards_seen",
         "prodsprints.controls.integrations.parts",
         "prodsprints.controls.integrations.probe",
         "prodsprints.controls.integrations.services",
         "prodsprints.controls.integrations.status_peers",
+        "prodsprints.controls.providers.dependencies",
         "prodsprints.guard",
         "prodsprints.incidents.publishing",
         "prodsprints.incidents.typed",
