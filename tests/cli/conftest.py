@@ -194,6 +194,7 @@ class Double:
     """A platform that answers what it is told to; `asked` is what it heard."""
 
     ending: dict[str, Any] = field(default_factory=lambda: {"status": "released", "reason": "Good to keep."})
+    mirrors: list[dict[str, Any]] = field(default_factory=list)
     ran: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     cut_after: int | None = None
@@ -221,7 +222,7 @@ class Double:
                 200,
                 {"label": "v1", "text": "listening\n", "next": "i.10", "dropped_lines": 0},
             ),
-            ("GET", "/v1/projects"): (200, {"items": [DELETED], "next": None}),
+            ("GET", "/v1/projects"): (200, {"items": [{**DELETED, "mirrors": self.mirrors}], "next": None}),
             ("DELETE", "/v1/projects/app"): (200, DELETED),
             ("POST", "/v1/projects/app/undelete"): (202, {"project": DELETED, "releases": [RELEASE]}),
             ("GET", "/v1/drills"): (200, {"items": [DRILL, {"row": "S003.4", "trouble": "It cannot be imported."}]}),

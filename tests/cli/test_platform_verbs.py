@@ -47,6 +47,20 @@ def test_the_exit_code_says_how_the_release_ended(
     assert "2/40" in typed.err
 
 
+def test_an_address_is_sent_as_it_was_typed_and_what_a_release_went_on_without_is_said(
+    platform: Any, type_: Callable[..., Any]
+) -> None:
+    platform.events = STORY
+    said = "v2 is 3f9c1e0d2b7a, from the mirror"
+    degraded = {"step": "source", "integration": "git-host", "said": said}
+    platform.ending = {"status": "released", "reason": "", "degradations": [degraded]}
+    typed = type_("release", "https://git.example.com/acme/shop.git", "--ref", "v2")
+    assert typed.code == 0
+    assert said in typed.out
+    [body] = [body for method, path, _, body in platform.asked if (method, path) == ("POST", "/v1/releases")]
+    assert (body["path"], body["ref"]) == ("https://git.example.com/acme/shop.git", "v2")
+
+
 def test_a_release_that_failed_ends_with_its_reason_and_what_to_do(
     platform: Any, type_: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -139,6 +153,15 @@ def test_another_program_on_that_port_is_recognised(platform: Any, type_: Callab
     typed = type_("status")
     assert typed.code == ExitCode.FAILED
     assert "not as ProdSprints would" in typed.err
+
+
+def test_the_status_says_which_git_host_does_not_answer(platform: Any, type_: Callable[..., Any]) -> None:
+    platform.mirrors = [
+        {"node": "n1", "failing": True, "failure": "It hangs.", "fetched_at": "2026-01-01T00:00:00Z", "size_bytes": 1}
+    ]
+    typed = type_("status")
+    assert typed.code == 0
+    assert "does not answer n1" in typed.out and "It hangs." in typed.out
 
 
 def test_the_status_of_what_there_is_not_names_what_there_is(platform: Any, type_: Callable[..., Any]) -> None:

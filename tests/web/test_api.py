@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from prodsprints.controls.integrations import mirror_records
+from prodsprints.controls.integrations.mirror import Noted
+from prodsprints.kernel import clock
 from prodsprints.release import records
 from prodsprints.store import leases
 from prodsprints.store.database import Database
@@ -76,6 +80,51 @@ def test_a_release_is_queued_for_the_commit_that_the_ref_names(writer: httpx.Cli
     assert writer.get(f"/v1/releases/{release['id']}").json()["steps"] == []
     assert [one["id"] for one in writer.get("/v1/releases").json()["items"]] == [release["id"]]
     assert writer.get("/v1/projects").json()["items"][0]["environments"] == ["production"]
+
+
+def test_a_release_of_a_remote_repository_is_queued_and_its_commit_found_later(writer: httpx.Client) -> None:
+    body = {"path": "https://git.example.com/acme/shop.git", "ref": "v2"}
+    release = writer.post("/v1/releases", json=body).json()
+    assert (release["repository"], release["project"], release["commit"]) == (body["path"], "shop", "")
+    in_full = writer.get(f"/v1/releases/{release['id']}").json()
+    assert in_full["degradations"] == []
+    page = writer.get(f"/releases/{release['id']}")
+    assert "not found yet" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "ref", "code"),
+    [
+        ("https://me:hunter2@git.example.com/acme/shop.git", "v1", "integrations/bad-address"),
+        ("ssh://git@git.example.com/acme/shop.git", "v1", "integrations/bad-address"),
+        ("ext::sh -c id", "v1", "integrations/bad-address"),
+        ("file:///etc", "v1", "integrations/bad-address"),
+        ("http://git.example.com/acme/shop.git", "v1", "integrations/bad-address"),
+        ("-oProxyCommand=x", "v1", "kernel/usage"),
+        ("https://git.example.com/acme/shop.git", "--upload-pack=id", "integrations/unknown-ref"),
+    ],
+)
+def test_a_remote_repository_that_is_none_is_refused_with_what_to_do(
+    writer: httpx.Client, path: str, ref: str, code: str
+) -> None:
+    answer = writer.post("/v1/releases", json={"path": path, "ref": ref})
+    refused(answer, 422, code)
+    assert "hunter2" not in answer.text
+
+
+def test_a_project_says_what_its_nodes_keep_of_a_remote_repository(
+    writer: httpx.Client, database: Database, tenant: UUID
+) -> None:
+    url = "https://git.example.com/acme/shop.git"
+    writer.post("/v1/releases", json={"path": url})
+    noted = Noted(url, clock.now(), clock.now() - timedelta(hours=3), 2_621_440, "The Git host <b>hangs</b>.")
+    mirror_records.note(database, tenant, "workbench", noted)
+    [project] = writer.get("/v1/projects").json()["items"]
+    [mirror] = project["mirrors"]
+    assert (mirror["node"], mirror["failing"], mirror["size_bytes"]) == ("workbench", True, 2_621_440)
+    page = writer.get("/projects/shop").text
+    assert "Mirror on workbench" in page and "2.5 MiB" in page
+    assert "cannot reach the Git host" in page and "&lt;b&gt;hangs" in page
 
 
 def test_sent_twice_with_one_key_a_release_is_queued_once(writer: httpx.Client, repository: Path) -> None:

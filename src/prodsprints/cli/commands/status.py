@@ -48,13 +48,18 @@ def command(
     environments = fitting(platform.environments(), project=project, name=environment)
     shown = {entry["id"] for entry in environments}
     releases = [entry for entry in platform.releases(limit=50) if entry["environment_id"] in shown][:_RECENT]
+    projects = [one for one in platform.projects() if one["name"] in {entry["project"] for entry in environments}]
     out.line("health", health)
+    for entry in projects:
+        out.line("project", entry)
     for entry in environments:
         out.line("environment", entry)
     for entry in releases:
         out.line("release", entry)
     if not out.json:
         _print(out, platform.address, health, environments, releases)
+        for entry in projects:
+            _print_mirrors(out, entry)
 
 
 def _print(out: Output, address: str, health: dict[str, Any], environments: list[Any], releases: list[Any]) -> None:
@@ -261,3 +266,19 @@ def _print_services(out: Output, found: list[dict[str, Any]]) -> None:
         seen = (one["seen_at"] or "–")[:19].replace("T", " ")
         table.add_row(one["name"], Text(name, style=style), seen, "yes" if one["public"] else "no", Text(one["words"]))
     out.say(table)
+
+
+def _print_mirrors(out: Output, project: dict[str, Any]) -> None:
+    """The Git host that a project's node cannot reach, and what there is to go on from."""
+    from rich.text import Text
+
+    for mirror in project.get("mirrors") or ():
+        if mirror["failing"]:
+            as_of = f"the mirror is as of {mirror['fetched_at']}" if mirror["fetched_at"] else "there is no mirror yet"
+            out.say(
+                Text.assemble(
+                    ("! ", "bold yellow"),
+                    f"{project['name']}: {project['repository']} does not answer {mirror['node']}; {as_of}. "
+                    f"{mirror['failure']}",
+                )
+            )

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from prodsprints.controls.backups.soft_delete import DeletedProject, SoftDelete
+from prodsprints.controls.integrations import mirror_records
+from prodsprints.controls.integrations.mirror_records import MirrorRecord
 from prodsprints.release import records
 from prodsprints.web import actions
 from prodsprints.web.api import values
@@ -32,7 +34,10 @@ def list_projects(
     if deleted:
         return values.Page(items=[_deleted(one) for one in SoftDelete(here.db).deleted(caller.tenant_id)])
     every = records.environments(here.db, caller.tenant_id)
-    return values.Page(items=[_living(name, group) for name, group in groupby(every, key=lambda one: one.project)])
+    mirrors = mirror_records.mirrors(here.db, caller.tenant_id)
+    return values.Page(
+        items=[_living(name, group, mirrors) for name, group in groupby(every, key=lambda one: one.project)]
+    )
 
 
 @router.delete("/{name}", response_model=values.Project, responses=CHANGES)
@@ -53,16 +58,22 @@ def undelete_project(name: Name, here: Here, caller: Changing, key: Key = None) 
         releases = actions.undelete_project(here, caller, name)
         living = [one for one in records.environments(here.db, caller.tenant_id) if one.project == name]
         undeleted = values.Undeleted(
-            project=_living(name, living), releases=[values.Release.model_validate(release) for release in releases]
+            project=_living(name, living, mirror_records.mirrors(here.db, caller.tenant_id)),
+            releases=[values.Release.model_validate(release) for release in releases],
         )
         return Answer(202, undeleted.model_dump(mode="json"))
 
     return answered(once(here.db, caller.tenant_id, key, [caller.actor, "undelete project", name], perform))
 
 
-def _living(name: str, environments: Iterable[records.Environment]) -> values.Project:
+def _living(name: str, environments: Iterable[records.Environment], mirrors: Iterable[MirrorRecord]) -> values.Project:
     every = list(environments)
-    return values.Project(name=name, repository=every[0].repository, environments=[one.name for one in every])
+    return values.Project(
+        name=name,
+        repository=every[0].repository,
+        environments=[one.name for one in every],
+        mirrors=[values.Mirror.model_validate(one) for one in mirrors if one.url == every[0].repository],
+    )
 
 
 def _deleted(project: DeletedProject) -> values.Project:

@@ -42,12 +42,24 @@ class Health(Value):
     workers: int = Field(description="Workers that are there and beating.")
 
 
+class Mirror(Value):
+    """What one node keeps of a remote repository, to go on from while its host is down."""
+
+    node: str
+    size_bytes: int
+    fetched_at: datetime | None = Field(description="When the host was last heard.")
+    failed_at: datetime | None = Field(description="When it last was not.")
+    failure: str = Field(description="Why not.")
+    failing: bool = Field(description="Whether the host did not answer when it was last asked.")
+
+
 class Project(Value):
     """A project: a repository under a name. What is said of its deletion is null while it lives."""
 
     name: str
     repository: str
     environments: list[str]
+    mirrors: list[Mirror] = Field([], description="Of a remote repository: what the nodes keep of it.")
     deleted_at: datetime | None = None
     deleted_by: str | None = None
     kept_until: Annotated[datetime | None, Field(description="Until when it can be brought back for certain.")] = None

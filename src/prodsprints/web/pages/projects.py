@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
 
 from prodsprints.controls.backups.soft_delete import KEPT_DAYS, SoftDelete
+from prodsprints.controls.integrations import mirror_records
 from prodsprints.release import records
 from prodsprints.release.records import Environment
 from prodsprints.web import actions
@@ -49,6 +50,9 @@ def project(name: str, here: Here, caller: Reading) -> Response:
         name=name,
         environments=environments,
         releases=found[:30],
+        mirrors=[
+            one for one in mirror_records.mirrors(here.db, caller.tenant_id) if one.url == environments[0].repository
+        ],
         serving=records.serving(here.db, caller.tenant_id),
     )
 
