@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -220,3 +222,18 @@ def test_throttled_calls_are_told_as_such(clock: ManualClock, collecting: Collec
     seen = guard.snapshot()
     assert seen.throttled == 1
     assert {outcome: one.calls for outcome, one in seen.attempts.items()} == {"rate-limited": 1}
+
+
+def test_without_its_collector_calls_go_on(
+    clock: ManualClock, collecting: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+    export = otlp.start()
+    assert export is not None
+    guard = Guard(f"without-{uuid4().hex[:8]}", clock=clock)
+    assert [guard(lambda: "answered")() for _ in range(100)] == ["answered"] * 100
+    began = time.monotonic()
+    export.stop(seconds=0.5)
+    assert time.monotonic() - began < 5
+    assert guard(lambda: "answered")() == "answered"

@@ -100,6 +100,8 @@ def test_a_release_of_a_remote_repository_is_queued_and_its_commit_found_later(w
         ("ext::sh -c id", "v1", "integrations/bad-address"),
         ("file:///etc", "v1", "integrations/bad-address"),
         ("http://git.example.com/acme/shop.git", "v1", "integrations/bad-address"),
+        ("https://169.254.169.254/latest/meta-data", "v1", "integrations/bad-address"),
+        ("https://127.0.0.1:8900/v1", "v1", "integrations/bad-address"),
         ("-oProxyCommand=x", "v1", "kernel/usage"),
         ("https://git.example.com/acme/shop.git", "--upload-pack=id", "integrations/unknown-ref"),
     ],

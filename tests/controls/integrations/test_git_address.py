@@ -97,21 +97,23 @@ def test_an_address_is_told_from_a_path(text: str, remote: bool) -> None:
         *("224.0.0.1", "fd00:ec2::254", "100.100.100.200"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("loopback", [True, False])
-def test_no_repository_is_fetched_from_where_credentials_are_handed_out(ip: str, loopback: bool) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_no_repository_is_fetched_from_where_credentials_are_handed_out(ip: str, named: bool) -> None:
     with pytest.raises(BadAddressError):
-        check_addresses("host", ["192.0.2.1", ip], loopback=loopback)
+        check_addresses("host", ["140.82.121.3", ip], named=named)
 
 
-@pytest.mark.parametrize("ip", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_is_asked_only_if_the_operator_names_it(ip: str) -> None:
-    check_addresses("host", [ip], loopback=True)
+@pytest.mark.parametrize(
+    "ip", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "10.1.2.3", "192.168.0.1", "fd12::1"]
+)
+def test_what_lies_inside_is_asked_only_if_the_operator_names_it(ip: str) -> None:
+    check_addresses("host", [ip], named=True)
     with pytest.raises(BadAddressError, match=r"git-hosts\.yaml"):
-        check_addresses("host", [ip], loopback=False)
+        check_addresses("host", [ip], named=False)
 
 
-def test_the_hosts_of_a_company_are_asked() -> None:
-    check_addresses("host", ["10.1.2.3", "192.168.0.1", "fd12::1", "2001:db8::1"], loopback=False)
+def test_public_hosts_are_asked() -> None:
+    check_addresses("host", ["140.82.121.3", "2606:50c0:8000::153"], named=False)
 
 
 @given(st.text(max_size=60) | st.from_regex(r"https?://[ -~]{0,60}", fullmatch=True))

@@ -70,7 +70,7 @@ DECLARED: tuple[Degradation, ...] = (
     Degradation(
         "dns",
         "DNS",
-        "the addresses of providers and Git hosts",
+        "the addresses of providers, Git hosts and watched services",
         "Stale answers are used within their bound, then the pinned addresses of `providers`; TLS is checked by name.",
         critical=False,
         said="the log of the step that connects, and the release's list of degradations",
@@ -93,6 +93,41 @@ DECLARED: tuple[Degradation, ...] = (
             "tests/release/image/test_build.py::test_a_second_build_needs_no_package_index",
             "tests/release/image/test_build.py::test_an_index_out_of_reach_is_called_by_its_name",
         ),
+    ),
+    Degradation(
+        "notification-channels",
+        "Notification channels (Slack, e-mail, SMS)",
+        "telling people what happened",
+        "The next channel in order takes the message; while none does, it waits in the outbox and nothing is lost.",
+        critical=False,
+        said="the notification's page and `prodsprints notify`: which channel took it, and which did not",
+        code=("prodsprints.controls.integrations.notifier:Notifier",),
+        shown_by=("prodsprints.controls.integrations.notify_drills:slack_hangs_mail_resets",),
+    ),
+    Degradation(
+        "watched-services",
+        "Services that are watched",
+        "the status page",
+        "A service that does not answer is down on the page; one that could not be looked at is not measured, and never "
+        "called up.",
+        critical=False,
+        said="the status page, its feed and `GET /v1/status`",
+        code=("prodsprints.controls.integrations.monitor:Monitor",),
+        shown_by=(
+            "prodsprints.controls.integrations.status_drills:service_killed",
+            "prodsprints.controls.integrations.status_drills:service_hangs",
+        ),
+    ),
+    Degradation(
+        "telemetry",
+        "Telemetry collector (OTLP)",
+        "figures of the guards, outside of the platform",
+        "Calls go on as if there were none: what the collector did not take is lost to it, and stays on the page "
+        "*Dependencies* and in the Prometheus scrape.",
+        critical=False,
+        said="the process's log",
+        code=("prodsprints.guard.otlp:start",),
+        shown_by=("tests/guard/test_otlp.py::test_without_its_collector_calls_go_on",),
     ),
     Degradation(
         "witness",

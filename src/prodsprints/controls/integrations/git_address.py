@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from prodsprints.controls.integrations.addresses import may_ask
 from prodsprints.controls.integrations.git_errors import BadAddressError
 
 _LONGEST = 2_048
@@ -17,10 +18,6 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-
 _PATH = re.compile(r"(/[A-Za-z0-9._~+@-]+)+")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-# Where clouds answer with a machine's own credentials, beside the link-local 169.254.169.254.
-_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -74,18 +71,15 @@ def parse(text: str) -> Address:
     return Address(f"{parts.scheme}://{address.place}{path}", parts.scheme, host, port, address.name)
 
 
-def check_addresses(host: str, found: Iterable[str], *, loopback: bool) -> None:
-    """Refuse a host that leads to this machine (unless `loopback`) or to where clouds hand out credentials."""
+def check_addresses(host: str, found: Iterable[str], *, named: bool) -> None:
+    """Refuse a host that leads to where clouds hand out credentials or, unless the operator `named` it, inwards."""
     for text in found:
         ip = ipaddress.ip_address(text.partition("%")[0])
-        ip = (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
-        if ip.is_loopback and loopback:
-            continue
-        if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in _METADATA:
+        if not may_ask(ip, inward=named):
             raise BadAddressError(
                 f"{host} is at {ip}, where no repository is fetched from.",
-                why="This machine's own services and its cloud's credentials answer at such addresses.",
-                next_step="Give the Git host's own name; one on this machine has to be named in git-hosts.yaml.",
+                why="This machine, its network and its cloud's credentials answer at such addresses.",
+                next_step="Give the Git host's own name; one inside this network has to be named in git-hosts.yaml.",
             )
 
 

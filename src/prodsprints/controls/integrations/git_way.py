@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shlex
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +69,8 @@ def allowed(home: Path, tenant: str, address: Address) -> git_hosts.Host | None:
             next_step="Give its https:// address; a host without one has to be named in git-hosts.yaml, with "
             "`plain_http: true`.",
         )
+    with suppress(ValueError):  # a name is looked up when it is asked, and looked at then
+        check_addresses(address.host, [str(ipaddress.ip_address(address.host))], named=stated is not None)
     return stated
 
 
@@ -104,11 +108,11 @@ def _way(
     if _proxied(address):  # it resolves names itself
         environment |= {name: value for name, value in os.environ.items() if name.upper() in _THROUGH}
     else:
-        options += _address(address, resolver, loopback=stated is not None)
+        options += _address(address, resolver, named=stated is not None)
     return Way(address.scheme, options, environment)
 
 
-def _address(address: Address, resolver: Callable[[], Resolves], *, loopback: bool) -> tuple[str, ...]:
+def _address(address: Address, resolver: Callable[[], Resolves], *, named: bool) -> tuple[str, ...]:
     """The option that holds Git to the addresses which were looked at: no second answer of DNS counts."""
     try:
         found = resolver().resolve(address.host).addresses
@@ -116,7 +120,7 @@ def _address(address: Address, resolver: Callable[[], Resolves], *, loopback: bo
         raise HostUnavailableError(error.what, why=error.why, next_step=error.next_step) from None
     except NoServerAnswersError as error:
         raise HostUnreachableError(error.what, why=error.why, next_step=error.next_step) from None
-    check_addresses(address.host, found, loopback=loopback)
+    check_addresses(address.host, found, named=named)
     if address.host in found:
         return ()  # it is an address
     listed = ",".join(f"[{one}]" if ":" in one else one for one in found)

@@ -324,6 +324,7 @@ host_dies: Experiment[GitHost, Step] = Experiment(
     sources=("prodsprints.controls.integrations.mirror",),
     uses=(
         "prodsprints.controls.integrations.git_errors",
+        "prodsprints.controls.integrations.addresses",
         "prodsprints.controls.integrations.git_address",
         "prodsprints.controls.integrations.git_credentials",
         "prodsprints.controls.integrations.git_hosts",
