@@ -108,8 +108,8 @@ DECLARED: tuple[Degradation, ...] = (
         "watched-services",
         "Services that are watched",
         "the status page",
-        "A service that does not answer is down on the page; one that could not be looked at is not measured, and never "
-        "called up.",
+        "A service that does not answer is down on the page; one that could not be looked at is not measured, and "
+        "never called up.",
         critical=False,
         said="the status page, its feed and `GET /v1/status`",
         code=("prodsprints.controls.integrations.monitor:Monitor",),
