@@ -27,7 +27,7 @@ class LeaseSource(Protocol):
         """Spend a token and return 0.0, or spend nothing and return how many seconds to wait before asking again."""
 
     def remaining(self, now: float) -> float:
-        """How many tokens could be taken at once."""
+        """How many tokens are left, as far as is known here; a fleet's may have to be asked for first."""
 
     def freeze(self, until: float) -> None:
         """Grant nothing before `until`, and then begin with an empty bucket. Never shortens a freeze."""

@@ -14,11 +14,13 @@ import pytest
 from prodsprints.controls.providers.fleet import Fleet
 from prodsprints.guard import GuardInputError, GuardMisusedError, LeaseSource
 from prodsprints.store.address import Address
+from prodsprints.store.database import Database
 from prodsprints.store.embedded import EmbeddedPostgres
 from support_ports import free_block
 from support_waiting import eventually
 
 Join = Callable[[], Fleet]
+ByHand = Callable[..., float]
 
 
 @pytest.fixture
@@ -38,6 +40,18 @@ def join(postgres: EmbeddedPostgres) -> Iterator[Join]:
     yield make
     for fleet in joined:
         fleet.close()
+
+
+@pytest.fixture
+def by_hand(database: Database) -> ByHand:
+    """What a person does on the page: a function of the store's, as the workers' role."""
+
+    def run(statement: str, *values: object) -> float:
+        row = database.once(f"{statement} as seconds", values)
+        assert row is not None
+        return float(row["seconds"])
+
+    return run
 
 
 def spend(bucket: LeaseSource, *, tokens: int) -> None:
@@ -64,7 +78,7 @@ def test_a_token_that_a_process_did_not_spend_is_there_for_the_others(join: Join
     spend(second, tokens=4)
 
 
-def test_a_frozen_scope_is_frozen_for_all_and_thawed_by_hand(join: Join, scope: str) -> None:
+def test_a_frozen_scope_is_frozen_for_all_and_thawed_by_hand(join: Join, by_hand: ByHand, scope: str) -> None:
     one, other = join(), join()
     first, second = one.limiter(scope, rate=100, burst=10), other.unmetered(f"{scope}/more")
     third = other.limiter(scope, rate=100, burst=10)
@@ -72,33 +86,26 @@ def test_a_frozen_scope_is_frozen_for_all_and_thawed_by_hand(join: Join, scope: 
     first.freeze(time.monotonic() + 60)
     eventually(lambda: third.frozen_until > time.monotonic() + 50)
     assert second.frozen_until == -math.inf
-    assert 50 < other.thaw(scope, actor="ada") <= 60
+    assert 50 < by_hand("select fleet_thaw(%s, %s)", scope, "ada") <= 60
     eventually(lambda: third.frozen_until == -math.inf and first.frozen_until == -math.inf)
     spend(third, tokens=1)
 
 
 def test_a_scope_is_frozen_by_hand_before_anybody_used_it_and_who_did_it_is_known(
-    join: Join, scope: str, postgres: EmbeddedPostgres
+    join: Join, by_hand: ByHand, scope: str, database: Database
 ) -> None:
-    fleet = join()
-    assert fleet.freeze(scope, seconds=30, actor="ada") == pytest.approx(30, abs=1)
-    assert fleet.freeze(scope, seconds=5, actor="bob") == pytest.approx(30, abs=5)
-    bucket = fleet.limiter(scope, rate=100, burst=10)
+    assert by_hand("select fleet_freeze(%s, %s, %s)", scope, 30, "ada") == pytest.approx(30, abs=1)
+    assert by_hand("select fleet_freeze(%s, %s, %s)", scope, 5, "bob") == pytest.approx(30, abs=5)
+    bucket = join().limiter(scope, rate=100, burst=10)
     eventually(lambda: bucket.frozen_until > time.monotonic() + 20)
-    assert fleet.thaw(scope, actor="bob") > 20
-    with psycopg.connect(postgres.admin_address().conninfo) as connection:
+    assert by_hand("select fleet_thaw(%s, %s)", scope, "bob") > 20
+    with database.dispatch() as connection:
         acts = connection.execute("select act, actor from fleet_acts where scope = %s order by id", [scope]).fetchall()
-    assert acts == [("freeze", "ada"), ("freeze", "bob"), ("thaw", "bob")]
+    assert [(act["act"], act["actor"]) for act in acts] == [("freeze", "ada"), ("freeze", "bob"), ("thaw", "bob")]
 
 
-def test_thawing_what_is_not_frozen_changes_nothing(join: Join, scope: str) -> None:
-    assert join().thaw(scope, actor="ada") == 0
-
-
-@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf])
-def test_a_freeze_by_hand_has_a_length(join: Join, scope: str, seconds: float) -> None:
-    with pytest.raises(GuardInputError, match="seconds must be"):
-        join().freeze(scope, seconds=seconds, actor="ada")
+def test_thawing_what_is_not_frozen_changes_nothing(by_hand: ByHand, scope: str) -> None:
+    assert by_hand("select fleet_thaw(%s, %s)", scope, "ada") == 0
 
 
 def test_processes_are_counted_while_they_share_something(join: Join, scope: str) -> None:
@@ -161,3 +168,11 @@ def test_a_fleet_is_refused_in_a_forked_child(join: Join, scope: str) -> None:
             os._exit(7)
         os._exit(9)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_what_a_fleet_handed_out_goes_on_alone_after_it_is_closed(join: Join, scope: str) -> None:
+    fleet = join()
+    bucket = fleet.limiter(scope, rate=100, burst=10)
+    spend(bucket, tokens=1)
+    fleet.close()
+    spend(bucket, tokens=15)

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
+from math import inf
 from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
@@ -17,13 +18,12 @@ from prodsprints.controls.providers.breaker import SharedBreaker
 from prodsprints.controls.providers.budget import SharedBudget
 from prodsprints.controls.providers.leases import Frozen, LeasedBucket
 from prodsprints.controls.providers.link import Link, Part
-from prodsprints.guard import CircuitBreaker, Clock, GuardInputError, LeaseSource, RetryBudget, checks
+from prodsprints.guard import CircuitBreaker, Clock, GuardInputError, LeaseSource, RetryBudget
 from prodsprints.guard.clock import SYSTEM
 from prodsprints.store.address import Address
 
 TICK_SECONDS = 0.1
 _LONGEST_NAME = 300
-_LONGEST_FREEZE_SECONDS = 7 * 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -98,20 +98,6 @@ class Fleet:
         """Whether the store answers."""
         return self._link.answers(self._link.now())
 
-    def freeze(self, scope: str, *, seconds: float, actor: str) -> float:
-        """By hand: leave `scope` alone for `seconds`, in the whole fleet; returns for how long it is frozen now.
-
-        Raises GuardInputError, and what psycopg raises when the store does not answer.
-        """
-        checks.positive("seconds", seconds)
-        return self._by_hand(
-            "select fleet_freeze(%s, %s, %s)", [_name(scope), min(seconds, _LONGEST_FREEZE_SECONDS), actor]
-        )
-
-    def thaw(self, scope: str, *, actor: str) -> float:
-        """By hand: call `scope` again, from an empty bucket on; returns for how long it would have been frozen."""
-        return self._by_hand("select fleet_thaw(%s, %s)", [_name(scope), actor])
-
     def close(self) -> None:
         """Leave the fleet: the others' share grows at once. What was handed out goes on alone."""
         self._stopping = True
@@ -128,12 +114,6 @@ class Fleet:
                 self._thread.start()
         self._link.wake()
         return part
-
-    def _by_hand(self, statement: str, values: Sequence[object]) -> float:
-        with psycopg.connect(self._address.conninfo, connect_timeout=5) as connection:
-            row = connection.execute(statement.encode(), values).fetchone()
-        self._link.wake()
-        return float(row[0]) if row else 0.0
 
     def _run(self) -> None:
         while not self._stopping:
@@ -190,6 +170,7 @@ class Fleet:
                 self._address.conninfo,
                 autocommit=True,
                 application_name="prodsprints fleet",
+                prepare_threshold=None,  # a pooler may give each request another server
                 connect_timeout=2,
                 tcp_user_timeout=2000,  # a peer that is gone without a word is noticed, and a new one looked for
                 keepalives_idle=2,
@@ -210,6 +191,7 @@ class Fleet:
         except psycopg.Error:
             pass  # the others find out in three seconds
         self._hang_up()
+        self._link.sending(-inf)  # whatever was handed out goes on alone, and waits for nobody
 
 
 _TICK = "select fleet_tick(%s, %s)"

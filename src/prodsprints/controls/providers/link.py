@@ -11,7 +11,7 @@ from prodsprints.guard import Clock, GuardMisusedError
 
 # A store that has not answered for so long is taken for down: each process then goes on by itself. One that never
 # answered yet is waited for longer: how many share a limit is not known before.
-_DOWN_AFTER_SECONDS = 0.5
+_DOWN_AFTER_SECONDS = 1.0
 _NOT_THERE_AFTER_SECONDS = 3.0
 
 
