@@ -15,10 +15,13 @@ import pytest
 
 from controls.providers.quotas.support_quotas import daily, followed
 from prodsprints.cli.main import main
+from prodsprints.controls.providers.dependencies import board
+from prodsprints.controls.providers.dependencies.recorder import Recorder
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.quotas import book
 from prodsprints.controls.providers.quotas.keeper import QuotaKeeper
 from prodsprints.controls.providers.quotas.model import Place, Quota, State
+from prodsprints.guard import Guard
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ExitCode
 from prodsprints.kernel.settings import Settings
@@ -268,6 +271,18 @@ def test_what_people_wrote_is_text_on_the_page(writer: httpx.Client, client: htt
     id = writer.post("/v1/quotas", json=SEATS | {"name": "<script>alert(1)</script>", "unit": "<b>"}).json()["id"]
     for path in ("/quotas", f"/quotas/{id}", f"/v1/quotas/{id}/chart.svg"):
         assert "<script>alert" not in client.get(path).text and "<b>" not in client.get(path).text
+
+
+def test_the_page_of_a_dependency_says_how_long_its_quotas_last(
+    client: httpx.Client, database: Database, tenant: UUID
+) -> None:
+    guard = Guard("acme/team-7")
+    guard(lambda: None)()
+    board.post(database, f"w-{uuid4().hex}", Recorder().look([guard.snapshot()], 0.0))
+    assert "none foreseen" in words(client.get("/dependencies/acme%2Fteam-7"))
+    quota = followed(database, tenant, [50.0 + day for day in range(44)])
+    page = client.get("/dependencies/acme%2Fteam-7")
+    assert f'href="/quotas/{quota.id}"' in page.text and "Quotas last until 20" in words(page)
 
 
 # --- the command line

@@ -9,7 +9,9 @@ from prodsprints.controls.providers.dependencies import board, by_hand, common
 from prodsprints.controls.providers.dependencies.by_hand import Act
 from prodsprints.controls.providers.dependencies.dependency import Dependency, buckets, dependencies
 from prodsprints.controls.providers.errors import UnknownDependencyError
+from prodsprints.controls.providers.quotas.exhaustion import Exhaustion, bucket_empty_seconds, time_to_exhaustion
 from prodsprints.guard import Snapshot
+from prodsprints.kernel import clock
 from prodsprints.kernel.validation import nearest
 from prodsprints.web.errors import NotOperatorError
 from prodsprints.web.identity import Caller
@@ -35,6 +37,19 @@ def get(here: Site, caller: Caller, name: str) -> Dependency:
             next_step=f"/dependencies lists what is called{nearest(name, found) or '.'}",
         )
     return found[name]
+
+
+def exhaustion(here: Site, caller: Caller, one: Dependency) -> Exhaustion | None:
+    """Which of the provider's quotas that are followed is spent first, and when."""
+    return time_to_exhaustion(here.db, caller.tenant_id, one.name.partition("/")[0], clock.now())
+
+
+def bucket_seconds(one: Dependency) -> float | None:
+    """When what is left of its buckets is spent at the present rate; None while they fill faster, or nobody knows."""
+    left = [scope.remaining for scope in one.scopes if scope.remaining is not None]
+    if not one.rate_limit or len(left) < len(one.scopes):
+        return None
+    return bucket_empty_seconds(max(0.0, sum(left)), one.rate, one.rate_limit)
 
 
 def acts(here: Site, found: Iterable[Dependency]) -> dict[str, list[Act]]:

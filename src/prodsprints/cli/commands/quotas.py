@@ -112,7 +112,7 @@ def follow(
     platform: Platform,
     out: Output,
 ) -> None:
-    """Keep book of a quota from now on. Of aws, gcp and azure limit and use are asked for every 15 minutes.
+    """Keep book of a quota from now on. Of aws, gcp and azure limit and use are asked for every five minutes.
 
     \b
     Examples:

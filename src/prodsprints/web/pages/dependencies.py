@@ -106,6 +106,8 @@ def _page(here: Site, caller: Caller, provider: str, trouble: Trouble | None = N
         can_freeze=any(scope.shared for scope in found.scopes),
         keys=[key for scope in found.scopes if scope.shared for key in scope.keys if key],
         state=_state(found),
+        exhaustion=dependencies.exhaustion(here, caller, found),
+        bucket_seconds=dependencies.bucket_seconds(found),
     )
 
 

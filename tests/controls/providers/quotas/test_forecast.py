@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodsprints.controls.providers.quotas.errors import QuotaInputError
-from prodsprints.controls.providers.quotas.exhaustion import bucket_empty_seconds, window_spent_seconds
+from prodsprints.controls.providers.quotas.exhaustion import bucket_empty_seconds
 from prodsprints.controls.providers.quotas.forecast import (
     Forecast,
     Outlook,
@@ -198,11 +198,8 @@ def test_a_bucket_runs_empty_only_when_more_is_drawn_than_flows_in(tokens: float
     assert (seconds is None) or (used > limit and seconds >= 0 and isfinite(seconds))
 
 
-def test_a_bucket_and_a_window_are_spent_when_arithmetic_says() -> None:
+def test_a_bucket_is_empty_when_arithmetic_says() -> None:
     assert bucket_empty_seconds(100, 30, 20) == 10
     assert bucket_empty_seconds(100, 20, 20) is None
-    assert window_spent_seconds(5_000, 4_000, 2, 1_800) == 500
-    assert window_spent_seconds(5_000, 4_000, 0.5, 1_800) is None
-    assert window_spent_seconds(5_000, 5_000, 0, 1_800) == 0
     with pytest.raises(QuotaInputError):
-        window_spent_seconds(nan, 1, 1, 1)
+        bucket_empty_seconds(nan, 1, 1)

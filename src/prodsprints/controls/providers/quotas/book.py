@@ -34,8 +34,8 @@ from prodsprints.store.database import Connection, Database, one, patient
 
 KEPT_RAW = timedelta(days=14)
 KEPT_DAYS = 400
-EVERY_SECONDS = 900.0
-"""How often a quota is looked at: what providers say of use is no newer."""
+EVERY_SECONDS = 300.0
+"""How often a quota is looked at: what CloudWatch says of use is no newer."""
 
 MOST_QUOTAS = 500
 _MOST_SAMPLES = 10_000

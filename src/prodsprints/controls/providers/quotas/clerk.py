@@ -1,13 +1,15 @@
-"""A worker's duty: each quota is looked at every quarter of an hour, and what a person sends goes out at once."""
+"""A worker's duty: each quota is looked at every five minutes, and what a person sends goes out at once."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.quotas import book, desks
+from prodsprints.controls.providers.quotas.counts import calls_per_second
 from prodsprints.controls.providers.quotas.keeper import QuotaKeeper
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.store.database import Database
@@ -41,7 +43,7 @@ class QuotaClerk:
         while not self._stop.wait(_LOOK_SECONDS):
             try:
                 with desks.opened(self._home, self._guards, endpoint=desks.aws_endpoint()) as opened:
-                    self._serve(QuotaKeeper(self._db, opened))
+                    self._serve(QuotaKeeper(self._db, opened, counts=partial(calls_per_second, self._db)))
             except ProdSprintsError as error:  # such as a proxy that is no address: until it is, nothing can be asked
                 _log.warning("quotas: %s", error)
             except Exception:

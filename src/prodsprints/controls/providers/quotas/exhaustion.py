@@ -23,9 +23,12 @@ class Exhaustion:
 
 
 def time_to_exhaustion(db: Database, tenant_id: UUID, provider: str, now: datetime) -> Exhaustion | None:
-    """When the first of `provider`'s limits is reached; None where no quota is followed or none is foreseen to be."""
+    """When the first of `provider`'s limits is reached; None where no quota is followed or none is foreseen to be.
+
+    Those of `aws` are also those of `aws-sts`, whose calls they serve.
+    """
     found = []
-    for quota in book.quotas(db, tenant_id, provider):
+    for quota in (one for name in {provider, provider.partition("-")[0]} for one in book.quotas(db, tenant_id, name)):
         forecast = book.foreseen(db, tenant_id, quota, now)
         if forecast is not None and forecast.reaches is not None:
             found.append(Exhaustion(quota, forecast.reaches, forecast.seconds_left(now) or 0.0))
@@ -45,18 +48,3 @@ def bucket_empty_seconds(tokens: float, used_per_second: float, limit_per_second
         return None
     seconds = tokens / drained
     return seconds if isfinite(seconds) else None
-
-
-def window_spent_seconds(limit: float, used: float, used_per_second: float, left_seconds: float) -> float | None:
-    """When the allowance of a window, such as 5,000 an hour, is spent; None if the window ends before that.
-
-    Raises QuotaInputError.
-    """
-    positive(limit, "limit")
-    natural(used, "use")
-    natural(used_per_second, "use")
-    natural(left_seconds, "rest of the window")
-    if used >= limit:
-        return 0.0
-    spent = used + used_per_second * left_seconds
-    return None if spent < limit or not used_per_second else (limit - used) / used_per_second

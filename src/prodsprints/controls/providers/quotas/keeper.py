@@ -12,8 +12,8 @@ from prodsprints.controls.providers.quotas import book, drafting
 from prodsprints.controls.providers.quotas.desk import Desk
 from prodsprints.controls.providers.quotas.drafting import Draft
 from prodsprints.controls.providers.quotas.errors import QuotaInputError, QuotaRequestError
-from prodsprints.controls.providers.quotas.forecast import Forecast, Outlook
-from prodsprints.controls.providers.quotas.model import Call, Placed, Quota, Request, Source, State
+from prodsprints.controls.providers.quotas.forecast import Forecast, Outlook, Sample
+from prodsprints.controls.providers.quotas.model import Call, Place, Placed, Quota, Request, Source, State
 from prodsprints.kernel import clock
 from prodsprints.kernel.errors import ProdSprintsError
 from prodsprints.notify.message import Message, Severity
@@ -40,9 +40,18 @@ class Review:
 class QuotaKeeper:
     """Looks after quotas at the desks of their providers; what has no desk is kept by hand and drafted all the same."""
 
-    def __init__(self, db: Database, desks: Mapping[str, Desk], *, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(
+        self,
+        db: Database,
+        desks: Mapping[str, Desk],
+        *,
+        counts: Callable[[UUID, Place], float | None] = lambda _tenant, _place: None,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        """`counts` is how often a second we called who publishes a limit for it, for an account."""
         self._db = db
         self._desks = desks
+        self._counts = counts
         self._now = now
 
     def review(self, tenant_id: UUID, quota_id: UUID) -> Review:
@@ -93,10 +102,12 @@ class QuotaKeeper:
         return book.placed(self._db, tenant_id, request_id, placed, self._now())
 
     def _read(self, tenant_id: UUID, quota: Quota) -> Quota:
+        now = self._now()
+        if quota.source is Source.PUBLISHED and (counted := self._counts(tenant_id, quota.place)) is not None:
+            return book.measure(self._db, tenant_id, quota.id, [Sample(now, counted)], now)
         desk = self._desks.get(quota.place.provider)
         if quota.source is not Source.PROVIDER or desk is None:
             return quota
-        now = self._now()
         since = now - _AT_FIRST if quota.measured_at is None else max(quota.measured_at - _OVERLAP, now - _AT_FIRST)
         try:
             return book.read(self._db, tenant_id, quota.id, desk.read(quota.place, since, now), now)
