@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from math import inf, nan
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from controls.providers.quotas.support_quotas import SEATS, daily, followed
-from prodsprints.controls.providers.quotas import book
+from prodsprints.controls.providers.guards import Guards
+from prodsprints.controls.providers.quotas import book, desks
 from prodsprints.controls.providers.quotas.drafting import Draft
 from prodsprints.controls.providers.quotas.errors import QuotaInputError, QuotaRequestError, UnknownQuotaError
 from prodsprints.controls.providers.quotas.exhaustion import time_to_exhaustion
@@ -273,3 +275,10 @@ def test_the_nearest_limit_of_a_provider_is_its_time_to_exhaustion(
     reached = time_to_exhaustion(database, tenant, "acme", now)
     assert reached is not None and (reached.quota.id, reached.seconds) == (full.id, 0.0)
     assert reached.reaches.tzinfo is UTC
+
+
+def test_a_quota_that_its_provider_cannot_have_is_drafted_in_words(database: Database, tenant: UUID) -> None:
+    quota = followed(database, tenant, [95.0 + day for day in range(10)], place=Place("aws", "x", "", "", "seats"))
+    with desks.opened(Path("/nowhere"), Guards()) as at:
+        review = QuotaKeeper(database, at).review(tenant, quota.id)
+    assert review.is_new and review.request is not None and review.request.call is None

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -56,7 +57,7 @@ class AzureDesk:
 
     def call(self, place: Place, desired: float, reason: str, id: UUID) -> Call:  # noqa: ARG002 - Azure takes neither
         """As `Desk.call`: Quota - Create Or Update, which sets one value and so can be repeated."""
-        limit = {"limitObjectType": "LimitValue", "value": int(desired)}
+        limit = {"limitObjectType": "LimitValue", "value": ceil(desired)}
         body = {"properties": {"limit": limit, "name": {"value": place.code}}}
         return Call("PUT", self._url(place, "quotas", place.code), body, {"Content-Type": "application/json"})
 

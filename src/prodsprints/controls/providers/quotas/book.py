@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from prodsprints.controls.providers.quotas import model
 from prodsprints.controls.providers.quotas.drafting import Draft
 from prodsprints.controls.providers.quotas.errors import QuotaInputError, QuotaRequestError, UnknownQuotaError
-from prodsprints.controls.providers.quotas.forecast import Forecast, Sample, forecast, natural
+from prodsprints.controls.providers.quotas.forecast import LEAST_DAYS, Forecast, Sample, forecast, natural
 from prodsprints.controls.providers.quotas.model import (
     Call,
     Day,
@@ -37,7 +37,7 @@ KEPT_DAYS = 400
 EVERY_SECONDS = 300.0
 """How often a quota is looked at: what CloudWatch says of use is no newer."""
 
-MOST_QUOTAS = 500
+MOST_QUOTAS = 200
 _MOST_SAMPLES = 10_000
 _CLOCKS_APART = timedelta(minutes=5)
 _LONGEST_TROUBLE = 1_000
@@ -225,13 +225,15 @@ def foreseen(db: Database, tenant_id: UUID, quota: Quota, now: datetime) -> Fore
     """What becomes of the limit; None while none is known."""
     if quota.limit is None:
         return None
+    by_day = [day.sample for day in days(db, tenant_id, quota.id)]
+    # by the day but for the newest; one that is young is looked at by the hour
+    most = _MOST_SAMPLES if len(by_day) < LEAST_DAYS else 1
     with db.tenant(tenant_id) as connection:
         recent = connection.execute(
             "select at, used from quota_samples where quota_id = %s and at <= %s order by at desc limit %s",
-            [quota.id, now, _MOST_SAMPLES],
+            [quota.id, now, most],
         ).fetchall()
-    samples = [day.sample for day in days(db, tenant_id, quota.id)]
-    return forecast([*samples, *(Sample(row["at"], row["used"]) for row in recent)], quota.limit, now)
+    return forecast([*by_day, *(Sample(row["at"], row["used"]) for row in recent)], quota.limit, now)
 
 
 # --- requests

@@ -20,9 +20,12 @@ from prodsprints.controls.providers.quotas.errors import QuotaInputError
 LARGEST = 1e15
 """Nothing that is counted comes to more; what does is a mistake, and would overflow."""
 
+LEAST_DAYS = 7
+"""As many have to be known before anything is foreseen by the day."""
+
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _DAILY_WINDOWS, _HOURLY_WINDOWS = (14, 28, 84), (24, 72, 168)
-_LEAST_DAYS, _LEAST_HOURS = 7, 12
+_LEAST_HOURS = 12
 _SILENT = timedelta(days=8)  # whoever was not measured for longer may be anywhere
 _SEASON_DAYS = 21  # three weeks: each weekday was seen three times
 _LONGEST_STEPS = 365
@@ -112,7 +115,7 @@ def forecast(samples: Iterable[Sample], limit: float, now: datetime) -> Forecast
         return Forecast(Outlook.UNKNOWN, limit, None, 0)
     points, step = _points(known)
     used = known[-1].used
-    enough = len(points) >= (_LEAST_DAYS if step == _DAY else _LEAST_HOURS)
+    enough = len(points) >= (LEAST_DAYS if step == _DAY else _LEAST_HOURS)
     if enough and now - points[-1][0] <= _SILENT:
         # of the days on which the windows reach the limit, the middle one: two of three agree that it is no later
         windows = list(_windows(points, step))
@@ -150,7 +153,7 @@ _Points = Sequence[tuple[datetime, float]]
 def _points(known: Sequence[Sample]) -> tuple[_Points, timedelta]:
     """The most that was used on each day; of each hour while there are too few days."""
     days = _most(known, _DAY)
-    if len(days) >= _LEAST_DAYS:
+    if len(days) >= LEAST_DAYS:
         return days, _DAY
     hours = _most(known, _HOUR)
     return hours[-_HOURLY_WINDOWS[-1] :], _HOUR
@@ -170,7 +173,7 @@ def _windows(points: _Points, step: timedelta) -> Iterable[_Points]:
     last, held = points[-1][0], 0
     for size in _DAILY_WINDOWS if step == _DAY else _HOURLY_WINDOWS:
         window = [point for point in points if point[0] > last - size * step]
-        if len(window) > held and len(window) >= (_LEAST_DAYS if step == _DAY else _LEAST_HOURS):
+        if len(window) > held and len(window) >= (LEAST_DAYS if step == _DAY else _LEAST_HOURS):
             held = len(window)
             yield window
     if not held:  # seen too seldom for any window: then all that there is

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -71,7 +72,7 @@ class GcpDesk:
         body: dict[str, Any] = {
             "service": place.service,
             "quotaId": place.code,
-            "quotaConfig": {"preferredValue": f"{desired:.0f}"},
+            "quotaConfig": {"preferredValue": str(ceil(desired))},
             "justification": reason,
         }
         if place.region:

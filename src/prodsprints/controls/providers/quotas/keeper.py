@@ -120,10 +120,21 @@ class QuotaKeeper:
     def _draft(
         self, tenant_id: UUID, quota: Quota, forecast: Forecast, now: datetime, *, tell: bool = False
     ) -> Request:
-        id, made, desk = uuid4(), drafting.draft(quota, forecast, now), self._desks.get(quota.place.provider)
-        call = desk.call(quota.place, made.desired, made.reason, id) if desk else None
+        id, made = uuid4(), drafting.draft(quota, forecast, now)
+        call = self._call(quota, made, id)
         told = _told(quota, forecast, made) if tell else None
         return book.draft(self._db, tenant_id, quota, made, call, id=id, now=now, told=told)
+
+    def _call(self, quota: Quota, made: Draft, id: UUID) -> Call | None:
+        """As the provider's API takes it; None where there is none, or it can know no such quota: one kept by hand."""
+        desk = self._desks.get(quota.place.provider)
+        if desk is None:
+            return None
+        try:
+            desk.check(quota.place)
+        except QuotaInputError:
+            return None
+        return desk.call(quota.place, made.desired, made.reason, id)
 
     def _newest(self, tenant_id: UUID, quota_id: UUID) -> Request | None:
         return next(iter(book.requests(self._db, tenant_id, quota_id, limit=1)), None)

@@ -94,6 +94,7 @@ def _made() -> dict[str, Forecast]:
         "steady": Forecast(Outlook.STEADY, 100.0, 90.0, 30, earliest=NOW + 9 * _DAY, horizon=NOW + 60 * _DAY),
         "due": Forecast(Outlook.REACHES, 100.0, 90.5, 30, NOW + 13 * _DAY, NOW + 8 * _DAY, NOW + 19 * _DAY, **lines),  # type: ignore[arg-type]
         "not due": Forecast(Outlook.REACHES, 100.0, 90.5, 30, NOW + 15 * _DAY, NOW + 9 * _DAY, None, **lines),  # type: ignore[arg-type]
+        "on the edge": Forecast(Outlook.REACHES, 100.0, 90.0, 30, NOW + 14 * _DAY),
         "on one day": Forecast(Outlook.REACHES, 100.0, 90.5, 30, NOW + 9 * _DAY, NOW + 9 * _DAY, NOW + 9 * _DAY),
         "reached": Forecast(Outlook.REACHED, 100.0, 101.0, 30, NOW, NOW, NOW),
         "weekly": Forecast(Outlook.REACHES, 100.0, 90.0, 30, NOW + 10 * _DAY, high=weekly),
@@ -202,5 +203,11 @@ EXPECTED: Mapping[str, str] = {
         "240 True Interfaces (aws 123456789012 eu-central-1 vpc L-1). 90 of 100 pieces are used, 90 %. "
         "At the present trend the limit is reached on 2026-06-27. We ask for 240 pieces, to last until "
         "2026-09-29."
+    ),
+    "needed on the edge": "90",
+    "left on the edge": "1209600.0",
+    "draft on the edge": (
+        "130 True Interfaces (aws 123456789012 eu-central-1 vpc L-1). 90 of 100 pieces are used, 90 %. "
+        "At the present trend the limit is reached on 2026-07-01. We ask for 130 pieces, to last until 2026-09-29."
     ),
 }
