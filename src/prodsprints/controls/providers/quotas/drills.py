@@ -34,7 +34,7 @@ from prodsprints.store.database import Database, one
 
 _GROWS, _SAWS, _RESTS = "L-DF5E4CA3", "L-E79EC296", "L-F678F1CE"
 _LIMIT, _SAW_LIMIT, _REST_LIMIT = 5_000.0, 2_500.0, 5.0  # moto's
-_HISTORY_DAYS, _QUIET_DAYS = 28, 3
+_HISTORY_DAYS, _QUIET_DAYS, _LOOK_DAYS = 28, 4, 2
 _BASE = 2_000.0
 _A_DAY = 100.0
 _IN_TIME = timedelta(days=7)  # the least that a provider is given of the 14 days
@@ -52,7 +52,7 @@ _OF_1200 = {
 _FORTNIGHT = 14 * 86_400
 _QUESTIONS = {  # statistic, period and span of all that CloudWatch is asked, in seconds
     ("Maximum", 3600, _FORTNIGHT),  # when a quota is followed
-    ("Maximum", 300, 90_600),  # from an hour before the last measurement, a day and ten minutes ago
+    ("Maximum", 300, 177_000),  # from an hour before the last measurement, two days and ten minutes ago
     ("Maximum", 300, 4_200),  # the same, on the same day
     ("Sum", 60, 1_439 * 60),
     ("Sum", 120, 1_439 * 120),
@@ -79,7 +79,7 @@ class _Hurried:
 
 @dataclass
 class World:
-    """AWS as it is here, and the calendar: each day of the drill is one look."""
+    """AWS as it is here, and the calendar: every other day of the drill is one look."""
 
     origin: HttpOrigin
     office: Office
@@ -88,11 +88,11 @@ class World:
     days: int = 0
     grows: bool = False
 
-    def tomorrow(self) -> None:
-        """A day passes, and use has grown if it does."""
-        self.today += timedelta(days=1)
-        self.days += 1
-        self.used += _A_DAY if self.grows else 0.0
+    def pass_on(self) -> None:
+        """Days pass until the next look, and use has grown if it does."""
+        self.today += timedelta(days=_LOOK_DAYS)
+        self.days += _LOOK_DAYS
+        self.used += _LOOK_DAYS * _A_DAY if self.grows else 0.0
         self.office.now = self.today
 
     def tell_days(self, first: int, last: int, *, grows: float = 0.0) -> None:
@@ -125,7 +125,7 @@ class World:
 
 
 class Watcher(Protocol):
-    """Who looks once a day, and sends what there is to send."""
+    """Who looks now and then, and sends what there is to send."""
 
     def look(self, code: str) -> None:
         """As of today."""
@@ -236,8 +236,8 @@ def _looked(stage: Stage, watcher: Watcher, code: str) -> str:
 
 
 def _quiet(stage: Stage, world: World, watcher: Watcher) -> Observation:
-    for _ in range(_QUIET_DAYS):
-        world.tomorrow()
+    for _ in range(_QUIET_DAYS // _LOOK_DAYS):
+        world.pass_on()
         if trouble := _looked(stage, watcher, _GROWS):
             return broke(trouble)
     if world.requests():
@@ -246,10 +246,10 @@ def _quiet(stage: Stage, world: World, watcher: Watcher) -> Observation:
 
 
 def _in_time(stage: Stage, world: World, watcher: Watcher) -> Observation:
-    """Day by day until use is at the limit; when was more asked for?"""
+    """Look by look until use is at the limit; when was more asked for?"""
     asked = None
     while world.used <= _LIMIT:
-        world.tomorrow()
+        world.pass_on()
         if trouble := _looked(stage, watcher, _GROWS):
             return broke(trouble)
         asked = asked or (world.today if world.requests() else None)
@@ -407,6 +407,6 @@ ramp: Experiment[World, Watcher] = Experiment(
         Probe("rates are read by their period", _rates),
     ),
     scale=(
-        "a day passes with each look; 28 days of history are seeded; the waits of the guard are 1/20 of production's"
+        "two days pass with each look; 28 days of history are seeded; the waits of the guard are 1/20 of production's"
     ),
 )

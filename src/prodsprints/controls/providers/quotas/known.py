@@ -61,6 +61,7 @@ _SERIES: tuple[tuple[str, Sequence[float], timedelta, timedelta, float], ...] = 
     ("once a week", [10.0 * week for week in range(12)], 7 * _DAY, 0 * _DAY, 130.0),
     ("every 20 days", [10.0 * place for place in range(8)], 20 * _DAY, 0 * _DAY, 90.0),
     ("by the hour", [30.0 + hour + _wobble(hour) for hour in range(30)], _HOUR, 0 * _HOUR, 75.0),
+    ("by the hour for a day", [30.0 + 1.37 * hour + _wobble(hour) for hour in range(24)], _HOUR, 0 * _HOUR, 75.0),
     ("by the hour for a week", [30.0 + hour + _wobble(hour) for hour in range(130)], _HOUR, 0 * _HOUR, 200.0),
     ("just within sight", [float(day) for day in range(10)], _DAY, 0 * _DAY, 36.0),
     ("just out of sight", [float(day) for day in range(10)], _DAY, 0 * _DAY, 37.0),
@@ -209,5 +210,8 @@ EXPECTED: Mapping[str, str] = {
     "draft on the edge": (
         "130 True Interfaces (aws 123456789012 eu-central-1 vpc L-1). 90 of 100 pieces are used, 90 %. "
         "At the present trend the limit is reached on 2026-07-01. We ask for 130 pieces, to last until 2026-09-29."
+    ),
+    "by the hour for a day": (
+        "reaches 59.51 24 32.88 06-17T23 06-17T19 06-18T04 06-20T09 55.81+1.22 60.01+1.37 64.51+1.52385"
     ),
 }
