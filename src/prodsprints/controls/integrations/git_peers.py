@@ -19,7 +19,7 @@ from prodsprints.drills.faults import TcpProxy
 from prodsprints.drills.stage import Stage
 
 _GIT_SECONDS = 10.0
-_CLONE_SECONDS = 4.0
+_CLONE_SECONDS = 6.0
 _IMPATIENT = ("-c", "http.lowSpeedLimit=500", "-c", "http.lowSpeedTime=2")
 
 

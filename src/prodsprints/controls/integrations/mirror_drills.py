@@ -33,9 +33,9 @@ from prodsprints.kernel.errors import ProdSprintsError
 
 _FAULT_SECONDS = 60.0
 _MOST_AGE = timedelta(hours=1)
-_BIG_BYTES = 3_000_000
+_BIG_BYTES = 1_000_000
 _DIES_AFTER_BYTES = 200_000
-_BACK_WITHIN_SECONDS = 5.0
+_BACK_WITHIN_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _ours(stage: Stage, host: GitHost) -> Iterator[Step]:
         host_of=git_way.host_of(
             home, "default", Guards(), policy=git_way.patience(retry_wait_seconds=0.05, recovery_seconds=1.0)
         ),
-        bounds=Bounds(seconds=1.5, silence_seconds=0.7),
+        bounds=Bounds(seconds=3.0, silence_seconds=1.5),
         now=lambda: step.now,
     )
     step = Mirrored(mirrors, host, datetime(2026, 1, 1, tzinfo=UTC))
@@ -352,6 +352,7 @@ host_dies: Experiment[GitHost, Step] = Experiment(
         Probe("a flipped bit is never released", _damage_is_never_released),
     ),
     named="a tag is released while the host is down",
+    limit_seconds=40.0,
     after=(
         *_IS_BACK,
         Probe("a force push and a moved tag are said, and the old commit is kept", _rewriting_is_said),
@@ -359,7 +360,7 @@ host_dies: Experiment[GitHost, Step] = Experiment(
         Probe("what the host refuses is not taken from the mirror", _a_no_is_a_no),
         Probe("a damaged mirror is fetched anew", _is_mended),
     ),
-    scale="a fetch may take 1.5 s instead of 600 s, and be silent for 0.7 s instead of 20 s; the host is left alone "
+    scale="a fetch may take 3 s instead of 600 s, and be silent for 1.5 s instead of 20 s; the host is left alone "
     "for 1 s instead of 30 s; the mirror's age is that of a clock moved by hand",
 )
 
@@ -378,8 +379,8 @@ host_trickles: Experiment[GitHost, Step] = replace(
     host_dies,
     variant="host-trickles",
     title="A release goes on from the mirror when its Git host sends for ever",
-    fault="the Git host sends 60,000 bytes a second: its last change would take a minute",
-    inject=_under(Bandwidth(bytes_per_second=60_000)),
+    fault="the Git host sends 30,000 bytes a second: its last change would take half a minute",
+    inject=_under(Bandwidth(bytes_per_second=30_000)),
     probes=_GOES_ON,
     after=_IS_BACK,
 )
