@@ -193,8 +193,8 @@ def _unpacked_drilled(one: list[Any], names: list[str]) -> Drilled:
         owed_days,
         tuple(recent),
         tuple(nonces),
-        tuple(Tally(names[digest], *counts) for digest, *counts in tallies),
-        tuple(names[experiment] for experiment in tried),
+        tuple([Tally(names[digest], *counts) for digest, *counts in tallies]),
+        tuple([names[experiment] for experiment in tried]),
     )
 
 

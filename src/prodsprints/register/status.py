@@ -171,22 +171,20 @@ def _contradictions(mitigation: Mitigation, incidents: Iterable[Incident]) -> li
     ]
 
 
-def _drill_parts(
-    mitigation: Mitigation, standing: RowStanding, digests: Mapping[str, str], now: float
-) -> Iterator[_Part]:
-    if not standing.variants.keys() <= digests.keys():
-        yield from _retired_parts(standing, digests)
+def _drill_parts(mitigation: Mitigation, standing: RowStanding, digests: Mapping[str, str], now: float) -> list[_Part]:
+    parts = [] if standing.variants.keys() <= digests.keys() else list(_retired_parts(standing, digests))
     if mitigation.missing_software:
         lacking = " and ".join(f"no {part}" for part in mitigation.missing_software)
-        yield _Part(Status.UNPROVEN, f"It has {lacking} yet.")
+        parts.append(_Part(Status.UNPROVEN, f"It has {lacking} yet."))
     elif not digests:
         last = max(
             (one.held for one in standing.variants.values() if one.held), key=lambda mark: mark.index, default=None
         )
-        yield _Part(Status.STALE if last else Status.UNPROVEN, "Its drills cannot be imported here.", last)
+        parts.append(_Part(Status.STALE if last else Status.UNPROVEN, "Its drills cannot be imported here.", last))
     for variant, digest in digests.items():
         drilled = standing.variants.get(variant, _UNDRILLED)
-        yield _variant_part(variant, drilled, digest, mitigation.max_age_days, now)
+        parts.append(_variant_part(variant, drilled, digest, mitigation.max_age_days, now))
+    return parts
 
 
 def _retired_parts(standing: RowStanding, digests: Mapping[str, str]) -> Iterator[_Part]:
