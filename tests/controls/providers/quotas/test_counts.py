@@ -47,7 +47,8 @@ def test_calls_of_all_workers_for_the_account_are_added_up(database: Database, o
     called(database, f"aws-sts/{account}0 eu-central-1", 30)
     called(database, f"aws-iam/{account} eu-central-1", 30)
     here = Place("aws-sts", account, "", "", "calls")
-    assert counts.calls_per_second(database, operator, here) == pytest.approx(1.0, abs=0.2)
+    found = counts.calls_per_second(database, operator, here)
+    assert found is not None and 0.4 < found <= 1.01  # of a machine that is so busy that it falls into two minutes
     there = Place("aws-sts", account, "us-east-1", "", "calls")
     assert counts.calls_per_second(database, operator, there) is None
 

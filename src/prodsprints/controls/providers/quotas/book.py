@@ -38,6 +38,7 @@ EVERY_SECONDS = 300.0
 """How often a quota is looked at: what CloudWatch says of use is no newer."""
 
 MOST_QUOTAS = 200
+_AGAIN_SECONDS = 120.0  # longer than a guard lets sending take
 _MOST_SAMPLES = 10_000
 _CLOCKS_APART = timedelta(minutes=5)
 _LONGEST_TROUBLE = 1_000
@@ -381,7 +382,7 @@ def undelivered(db: Database, tenant_id: UUID, id: UUID, why: str, *, again: boo
 # --- turns
 
 
-def next_quota(db: Database, *, again_seconds: float = EVERY_SECONDS) -> Turn | None:
+def next_quota(db: Database) -> Turn | None:
     """A quota whose turn it is; its next one is later, so that no two workers have the same."""
     return _turn(
         db,
@@ -390,11 +391,11 @@ def next_quota(db: Database, *, again_seconds: float = EVERY_SECONDS) -> Turn | 
         where id = (select id from quotas where next_at <= now() order by next_at limit 1 for update skip locked)
         returning tenant_id, id
         """,
-        again_seconds,
+        EVERY_SECONDS,
     )
 
 
-def next_request(db: Database, *, again_seconds: float = 120.0) -> Turn | None:
+def next_request(db: Database) -> Turn | None:
     """A request that is to be sent, or asked after; one whose worker died meanwhile comes up again."""
     return _turn(
         db,
@@ -404,7 +405,7 @@ def next_request(db: Database, *, again_seconds: float = 120.0) -> Turn | None:
                     order by next_at limit 1 for update skip locked)
         returning tenant_id, id
         """,
-        again_seconds,
+        _AGAIN_SECONDS,
     )
 
 

@@ -23,7 +23,7 @@ from prodsprints.controls.providers.quotas.desk import Desk
 from prodsprints.controls.providers.quotas.gcp import QUOTAS, GcpDesk
 from prodsprints.controls.providers.signing import Signer
 
-_ATTEMPT_SECONDS = 20.0
+_ATTEMPT_SECONDS = 10.0
 _KNOWN_SECONDS = 600.0  # whose credentials these are is asked that often
 _LONGEST_TOKEN = 16_384
 
