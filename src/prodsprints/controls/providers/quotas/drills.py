@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import httpx
@@ -37,6 +37,7 @@ _LIMIT, _SAW_LIMIT, _REST_LIMIT = 5_000.0, 2_500.0, 5.0  # moto's
 _HISTORY_DAYS, _QUIET_DAYS, _LOOK_DAYS = 28, 4, 2
 _BASE = 2_000.0
 _A_DAY = 100.0
+_NAMESPACE, _METRIC = "AWS/Usage", "ResourceCount"
 _IN_TIME = timedelta(days=7)  # the least that a provider is given of the 14 days
 _RATE = "L-0EA8095F"
 _OF_1200 = {
@@ -104,20 +105,38 @@ class World:
 
     def tell(self, code: str, points: Sequence[tuple[datetime, float]]) -> None:
         """Put what is used into CloudWatch, as AWS does by itself."""
-        signer = Signer()
-        service = signer.service("monitoring", REGION, self.origin.url)
-        names = [{"Name": name, "Value": value} for name, value in metric_dimensions(code).items()]
         data = [
-            {"MetricName": "ResourceCount", "Dimensions": names, "Timestamp": int(at.timestamp()), "Value": used}
+            {"MetricName": _METRIC, "Dimensions": _dimensions(code), "Timestamp": int(at.timestamp()), "Value": used}
             for at, used in points
         ]
+        self._cloudwatch("PutMetricData", {"Namespace": _NAMESPACE, "MetricData": data})
+
+    def most(self, code: str) -> float:
+        """The most that CloudWatch knows of a quota's use, of days to come too."""
+        asked = {
+            "Namespace": _NAMESPACE,
+            "MetricName": _METRIC,
+            "Dimensions": _dimensions(code),
+            "StartTime": int((self.today - timedelta(days=90)).timestamp()),
+            "EndTime": int((self.today + timedelta(days=90)).timestamp()),
+            "Period": 86_400,
+            "Statistics": ["Maximum"],
+        }
+        told = self._cloudwatch("GetMetricStatistics", asked)
+        self.office.asked.pop()  # it was us
+        return max(float(point["Maximum"]) for point in told["Datapoints"])
+
+    def _cloudwatch(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        signer = Signer()
         request = signer.signed(
-            service,
-            json.dumps({"Namespace": "AWS/Usage", "MetricData": data}),
+            signer.service("monitoring", REGION, self.origin.url),
+            json.dumps(body),
             content_type="application/x-amz-json-1.0",
-            target="GraniteServiceVersion20100801.PutMetricData",
+            target=f"GraniteServiceVersion20100801.{operation}",
         )
-        httpx.post(request.url, content=request.body, headers=request.headers, trust_env=False).raise_for_status()
+        answer = httpx.post(request.url, content=request.body, headers=request.headers, trust_env=False)
+        told: dict[str, Any] = answer.raise_for_status().json()
+        return told
 
     def requests(self, code: str = _GROWS) -> list[dict[str, object]]:
         """What AWS was asked for."""
@@ -129,6 +148,10 @@ class Watcher(Protocol):
 
     def look(self, code: str) -> None:
         """As of today."""
+
+
+def _dimensions(code: str) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in metric_dimensions(code).items()]
 
 
 def _place(code: str) -> Place:
@@ -272,8 +295,9 @@ def _enough(_: Stage, world: World, _watcher: Watcher) -> Observation:
 
 
 def _reached(_: Stage, world: World, _watcher: Watcher) -> Observation:
-    words = f"After {world.days} days {world.used:.0f} of {_LIMIT:.0f} were used."
-    return (held if world.used > _LIMIT else broke)(words)
+    most = world.most(_GROWS)
+    words = f"CloudWatch knows of {most:.0f} used, of {_LIMIT:.0f}."
+    return (held if most > _LIMIT else broke)(words)
 
 
 def _no_alarm(stage: Stage, world: World, watcher: Watcher) -> Observation:
