@@ -159,6 +159,8 @@ DEPENDENCY: dict[str, Any] = {
     "processes": [
         {"worker": "w-1", "circuit": "closed", "is_fresh": True, "in_flight": 2, "rate": 1.5, "heard_seconds_ago": 1.0}
     ],
+    "quota": {"id": "1", "name": "VPCs", "reaches": "2027-01-31T00:00:00Z", "seconds": 1e6},
+    "bucket_seconds": 12.0,
     "by_hand": [{"at": "2026-01-01T00:00:00Z", "act": "freeze", "seconds": 600.0, "actor": "ada"}],
 }
 DRILL: dict[str, Any] = {

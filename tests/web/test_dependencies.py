@@ -12,7 +12,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from controls.providers.quotas.support_quotas import followed
 from controls.providers.support_sightings import World
+from prodsprints.controls.providers.quotas.model import Place
 from prodsprints.kernel.settings import Settings
 from prodsprints.ledger.keyring import Keyring
 from prodsprints.ledger.sequencer import Sequencer
@@ -211,12 +213,25 @@ def test_who_is_not_heard_of_says_since_when(client: httpx.Client, providers: Pr
         assert re.search(r"ast heard( of)? [4-9]\d s ago", page)
 
 
+def test_the_quota_that_is_exhausted_first_stands_beside_its_provider(
+    client: httpx.Client, providers: Providers, database: Database, tenant: UUID
+) -> None:
+    day(providers)
+    quota = followed(database, tenant, [20.0 + day for day in range(60)], place=Place("aws", "4711", "", "sts", "x"))
+    said = client.get(f"/v1{place(providers.name('aws-sts/4711 eu'))}").json()["quota"]
+    assert said["id"] == str(quota.id)
+    assert said["seconds"] > 86_400
+    assert client.get(f"/v1{place(providers.name('github'))}").json()["quota"] is None
+
+
 def test_a_board_without_anybody_says_what_will_appear(client: httpx.Client, database: Database) -> None:
     with database.dispatch() as connection:
-        empty = connection.execute("select from guard_sightings").rowcount == 0
+        connection.execute("delete from guard_sightings")
     page = client.get("/dependencies")
     assert page.status_code == 200
-    assert ("No process has called anybody yet" in page.text) == empty
+    assert "No process has called anybody yet" in page.text
+    assert client.get("/v1/dependencies").json()["items"] == []
+    assert "guard_circuit_state{" not in client.get("/metrics").text
 
 
 def test_names_are_shown_as_text_and_never_as_markup(client: httpx.Client, providers: Providers) -> None:

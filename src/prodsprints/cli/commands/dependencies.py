@@ -71,6 +71,10 @@ def _tell(out: Output, one: dict[str, Any]) -> None:
     out.say(f"  attempts of the last 5 minutes: {one['recent_attempts']:,}; {quantiles}")
     unpaid = f", {one['budget_spent']:,} not paid for" if one["budget_spent"] else ""
     out.say(f"  retries {one['retries']:,}{unpaid}; throttled {one['throttled']:,}; {_ended(one)}")
+    if one["quota"]:
+        out.say(f"  its quota {one['quota']['name']!r} is exhausted on {one['quota']['reaches'][:10]}")
+    if one["bucket_seconds"] is not None:
+        out.say(f"  its bucket is empty in {one['bucket_seconds']:.0f} s at this rate")
     for trip in one["last_trips"]:
         out.say(f"  its circuit opened at {trip[:19]}Z")
     for act in one["by_hand"]:

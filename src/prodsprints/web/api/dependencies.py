@@ -15,7 +15,7 @@ from prodsprints.web.api import dependency_values as values
 from prodsprints.web.api.answers import CHANGES, READS, Here, Key, answered
 from prodsprints.web.api.values import Page
 from prodsprints.web.idempotency import Answer, once
-from prodsprints.web.identity import Changing, Reading
+from prodsprints.web.identity import Caller, Changing, Reading
 from prodsprints.web.site import Site
 
 router = APIRouter(prefix="/dependencies", tags=["dependencies"])
@@ -27,13 +27,13 @@ Name = Annotated[str, Path(max_length=300)]
 @router.get("", responses=READS)
 def list_dependencies(here: Here, caller: Reading) -> Page[values.Dependency]:
     """Every provider that a process of the platform calls, those in trouble first."""
-    return Page(items=_shown(here, dependencies.every(here, caller)))
+    return Page(items=_shown(here, caller, dependencies.every(here, caller)))
 
 
 @router.get("/{provider:path}", responses=READS)
 def get_dependency(provider: Name, here: Here, caller: Reading) -> values.Dependency:
     """One provider."""
-    return _shown(here, [dependencies.get(here, caller, provider)])[0]
+    return _shown(here, caller, [dependencies.get(here, caller, provider)])[0]
 
 
 @router.post("/{provider:path}/freeze", response_model=values.Dependency, responses=CHANGES)
@@ -42,7 +42,7 @@ def freeze(provider: Name, body: values.Freeze, here: Here, caller: Changing, ke
 
     def perform(_: object) -> Answer:
         frozen = dependencies.freeze(here, caller, provider, key=body.key, seconds=body.seconds)
-        return Answer(200, _shown(here, [frozen])[0].model_dump(mode="json"))
+        return Answer(200, _shown(here, caller, [frozen])[0].model_dump(mode="json"))
 
     asked = [caller.actor, "freeze", provider, body.key, repr(body.seconds)]
     return answered(once(here.db, caller.tenant_id, key, asked, perform))
@@ -54,7 +54,7 @@ def thaw(provider: Name, body: values.Thaw, here: Here, caller: Changing, key: K
 
     def perform(_: object) -> Answer:
         thawed = dependencies.thaw(here, caller, provider, key=body.key)
-        return Answer(200, _shown(here, [thawed])[0].model_dump(mode="json"))
+        return Answer(200, _shown(here, caller, [thawed])[0].model_dump(mode="json"))
 
     return answered(once(here.db, caller.tenant_id, key, [caller.actor, "thaw", provider, body.key], perform))
 
@@ -69,6 +69,11 @@ def metrics(here: Here, caller: Reading, accept: Annotated[str, Header(max_lengt
     return Response(body, headers={"content-type": media_type})
 
 
-def _shown(here: Site, found: Sequence[Dependency]) -> list[values.Dependency]:
+def _shown(here: Site, caller: Caller, found: Sequence[Dependency]) -> list[values.Dependency]:
     acts, now = dependencies.acts(here, found), clock.now()
-    return [values.dependency(one, acts[one.name], now) for one in found]
+    return [
+        values.dependency(
+            one, acts[one.name], dependencies.exhaustion(here, caller, one), dependencies.bucket_seconds(one), now
+        )
+        for one in found
+    ]

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import inf
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import Field
 
 from prodsprints.controls.providers.dependencies.by_hand import LONGEST_SECONDS, Act
 from prodsprints.controls.providers.dependencies.dependency import Dependency as Seen
+from prodsprints.controls.providers.quotas.exhaustion import Exhaustion
 from prodsprints.guard import Circuit
 from prodsprints.web.api.values import Request, Value
 
@@ -54,6 +56,15 @@ class Slot(Value):
     circuit: Circuit = Field(description="The worst state in that time.")
 
 
+class NearestQuota(Value):
+    """That followed quota of the provider whose limit is reached first."""
+
+    id: UUID
+    name: str
+    reaches: datetime
+    seconds: float = Field(description="Until then; 0 if it is reached.")
+
+
 class ByHand(Value):
     """Somebody froze or thawed one of its buckets."""
 
@@ -91,6 +102,8 @@ class Dependency(Value):
     scopes: list[Scope]
     processes: list[Process]
     slots: list[Slot | None] = Field(description="Five minutes, the newest first; null before anybody counted.")
+    quota: NearestQuota | None = Field(description="Null where none is followed, or none is foreseen to be exhausted.")
+    bucket_seconds: float | None = Field(description="Until its buckets are empty at this rate; null if they are not.")
     by_hand: list[ByHand] = Field(description="What was done by hand, the newest first.")
 
 
@@ -107,7 +120,9 @@ class Thaw(Request):
     key: str | None = Field(None, max_length=200, description="Only the scope of this key.")
 
 
-def dependency(one: Seen, acts: Sequence[Act], now: datetime) -> Dependency:
+def dependency(
+    one: Seen, acts: Sequence[Act], quota: Exhaustion | None, bucket_seconds: float | None, now: datetime
+) -> Dependency:
     """As the API says it."""
     return Dependency(
         name=one.name,
@@ -148,6 +163,10 @@ def dependency(one: Seen, acts: Sequence[Act], now: datetime) -> Dependency:
             Process.model_validate({**vars(process), "limit": _finite(process.limit)}) for process in one.processes
         ],
         slots=[None if slot is None else Slot.model_validate(slot) for slot in one.slots],
+        quota=None
+        if quota is None
+        else NearestQuota(id=quota.quota.id, name=quota.quota.name, reaches=quota.reaches, seconds=quota.seconds),
+        bucket_seconds=bucket_seconds,
         by_hand=[ByHand.model_validate(act) for act in acts],
     )
 
