@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import random as random_module
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from math import inf
@@ -37,10 +37,12 @@ class SharedBreaker(CircuitBreaker):
         failure_threshold: int = 5,
         recovery_timeout: float = 60.0,
         failures: tuple[type[Exception], ...] = (Exception,),
+        random: Callable[[], float] = random_module.random,
     ) -> None:
         super().__init__(failure_threshold=failure_threshold, recovery_timeout=recovery_timeout, failures=failures)
         self.name = name
         self._link = link
+        self._random = random
         self._version = 0
         self._news: tuple[str] | None = (
             None  # a new object for each event: so that what was told is known from what was not
@@ -130,7 +132,7 @@ class SharedBreaker(CircuitBreaker):
         """A change of this process's own making."""
         if circuit is Circuit.OPEN:
             if not self._link.answers(changes_at - self.recovery_timeout):
-                changes_at += random.random() * self.recovery_timeout / 2  # noqa: S311 - so that not all probe together
+                changes_at += self._random() * self.recovery_timeout / 2  # so that not all probe together
             self._tell("opened")
         elif circuit is Circuit.CLOSED:
             self._tell("closed")

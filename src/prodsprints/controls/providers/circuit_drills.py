@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
-from prodsprints.controls.providers import limit_drills
+from prodsprints.controls.providers import known, limit_drills
 from prodsprints.controls.providers.crew import Job, Report, crew
 from prodsprints.controls.providers.limit_drills import (
     PROVIDER,
@@ -22,6 +22,7 @@ from prodsprints.controls.providers.limit_drills import (
 )
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.stage import Stage
+from prodsprints.store.address import Address
 
 _WORKERS = 4
 _ANSWER_SECONDS = 0.2
@@ -112,6 +113,16 @@ def _one_probe_closes_it(stage: Stage, ground: Ground, workers: Workers) -> Obse
     return (held if together == 1 else broke)(words)
 
 
+def _circuit_is_known(_: Stage, ground: Ground, _workers: Workers) -> Observation:
+    wrong = known.wrong_about_circuits(Address(ground.store))
+    return broke(wrong) if wrong else held("It opened, gave out permits and closed as was worked out.")
+
+
+def _breaker_is_known(_: Stage, _ground: Ground, _workers: Workers) -> Observation:
+    wrong = known.wrong_about_breakers()
+    return broke(wrong) if wrong else held("It admitted, counted, told and followed as was worked out.")
+
+
 def _answered_503(_: Stage, ground: Ground, _workers: Workers) -> Observation:
     count = ground.origin.counts()["faults"]
     return (held if count else broke)(f"It answered 503 to {count} calls.")
@@ -151,6 +162,8 @@ dead_provider: Experiment[Ground, Workers] = Experiment(
         "prodsprints.controls.providers.crew",
         "prodsprints.controls.providers.fleet",
         "prodsprints.controls.providers.guards",
+        "prodsprints.controls.providers.known",
+        "prodsprints.controls.providers.known:known.json",
         "prodsprints.controls.providers.leases",
         "prodsprints.controls.providers.limit_drills",
         "prodsprints.controls.providers.link",
@@ -169,7 +182,11 @@ dead_provider: Experiment[Ground, Workers] = Experiment(
         Probe("the fleet sends one probe at a time", _one_probe_at_a_time),
     ),
     named=_ALONE,
-    after=(Probe("one probe closes all circuits", _one_probe_closes_it),),
+    after=(
+        Probe("one probe closes all circuits", _one_probe_closes_it),
+        Probe("known questions to the fleet's circuit have known answers", _circuit_is_known),
+        Probe("known questions to a worker's circuit have known answers", _breaker_is_known),
+    ),
     limit_seconds=50.0,  # 12 s on a machine that does nothing else
     scale="circuits are open for 1.5 s, not for a minute; three workers are processes of their own, one is the drill's",
 )

@@ -6,9 +6,9 @@ than burst + rate * t in any t seconds, and whatever is spent was granted at mos
 
 from __future__ import annotations
 
-import random
+import random as random_module
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from math import floor, inf
@@ -115,8 +115,17 @@ class LeasedBucket(Frozen):
     shrinks to what was spent when it runs out unspent; that rest is given back.
     """
 
-    def __init__(self, link: Link, scope: str, *, rate: float, burst: float = 1) -> None:
+    def __init__(
+        self,
+        link: Link,
+        scope: str,
+        *,
+        rate: float,
+        burst: float = 1,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
         super().__init__(link, scope)
+        self._random = random
         self.rate = checks.positive("rate", rate)
         self.burst = checks.at_least("burst", burst, 1)
         self.batch = max(1, floor(max(burst, rate * TTL_SECONDS)))
@@ -189,7 +198,7 @@ class LeasedBucket(Frozen):
         share = self.rate / self._link.workers
         if self._alone is None:
             self._alone = RateLimiter(rate=share)
-            self._alone.freeze(now + random.random() / share)  # noqa: S311 - no secret
+            self._alone.freeze(now + self._random() / share)
         return self._alone.take(now)
 
     def ask(self, now: float) -> dict[str, Any]:
@@ -256,4 +265,4 @@ class LeasedBucket(Frozen):
         """Not before there is a token, not so late that the bucket overflows, and not with everybody else."""
         fills = self.burst / self.rate / 2
         pause = min(max(fills, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-        return max(next_token_seconds, pause * (0.75 + random.random() / 2))  # noqa: S311 - no secret
+        return max(next_token_seconds, pause * (0.75 + self._random() / 2))
