@@ -34,7 +34,7 @@ _PROFILES = f"[aws-sts]\ntimeout_seconds = {_ATTEMPT_SECONDS}\n[aws-iam]\ntimeou
 _FAILURES = 5  # in a row open a breaker
 _FIRST = _FAILURES + 1
 _LATER = 12
-_BARE_SECONDS = 3.0  # how long a bare client waits; most wait for a minute, or for ever
+_BARE_SECONDS = 1.5  # how long a bare client waits; most wait for a minute, or for ever
 _IN_TIME_SECONDS = 2.5  # an attempt's time, and slack for a busy machine
 _AT_ONCE_SECONDS = 2.0
 _ZONE = "drill.test"
