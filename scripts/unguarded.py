@@ -165,12 +165,18 @@ class _Looking(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        known = self._dotted(node.value)
-        if known is not None:
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    self._names[target.id] = known
+        self._learn(node.targets, node.value)
         self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._learn([node.target], node.value)
+        self.generic_visit(node)
+
+    def _learn(self, targets: Sequence[ast.AST], value: ast.AST) -> None:
+        known = self._dotted(value)
+        for target in targets:
+            if known is not None and isinstance(target, ast.Name):
+                self._names[target.id] = known
 
     # where we are
 
@@ -184,6 +190,7 @@ class _Looking(ast.NodeVisitor):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
+            self._learn([node.target], node.value)
             self.visit(node.value)
 
     def _scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, inside: Sequence[ast.AST]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from prodsprints.guard import Guard, Key, KeyPool, RateLimiter, profile, profiles
 from prodsprints.guard.errors import GuardInputError
 
+profile_module: Any = sys.modules["prodsprints.guard.profiles"]  # its name in the package is the function's
 ROOT = Path(__file__).parents[2]
 ISSUES = {"aws-sts", "aws-iam", "aws-ec2", "aws-service-quotas", "gcp", "azure", "github", "gitlab", "slack"}
 
@@ -102,6 +105,42 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         profiles(overrides=tmp_path / "providers.toml")
     with pytest.raises(GuardInputError, match="cannot be read"):
         profiles(overrides=tmp_path)
+
+
+VALUES = st.recursive(
+    st.one_of(st.integers(-5, 600), st.floats(), st.booleans(), st.text(max_size=5), st.just([]), st.just([429])),
+    lambda inner: st.dictionaries(st.sampled_from(["403", "rate", "burst", "x"]), inner, max_size=2),
+    max_leaves=3,
+)
+KEYS = st.sampled_from(
+    [
+        *("limit", "title", "throttled", "throttled_words", "concurrency", "deadline_seconds", "rate", "burst"),
+        *("requests", "per_seconds", "read", "source", "remaining_header", "freeze_seconds", "nonsense"),
+    ]
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.dictionaries(KEYS, VALUES, max_size=4))
+def test_whatever_stands_in_a_file_is_a_profile_that_guards_can_keep_or_is_refused(
+    table: dict[str, Any], limit: dict[str, Any]
+) -> None:
+    for stated in (table, {**table, "limit": limit}):
+        try:
+            found = profile_module._profile("providers.toml", "mine", {}, stated)
+        except GuardInputError as error:
+            assert "providers.toml" in error.what
+        else:
+            guard = Guard.for_provider(found)
+            assert guard.attempt_seconds > 0
+            assert found.limit is None or (found.limit.rate > 0 and found.limit.burst >= 1)
+
+
+@given(st.text(max_size=60))
+def test_text_that_is_no_file_of_profiles_is_refused_with_its_name(text: str) -> None:
+    try:
+        profile_module._parsed("providers.toml", text)
+    except GuardInputError as error:
+        assert "providers.toml" in error.what
 
 
 @given(
