@@ -22,9 +22,9 @@ from prodsprints.store.database import Database, patient
 _PURPOSE = b"prodsprints register snapshot\n"
 _MOST_BYTES = 1 << 30
 
-# Changes with the code that folds: a snapshot made by another version is not the same standing. Looked at when it is
-# loaded: sources may be edited while the platform runs.
-_FILES = (Path(module.__file__ or "") for module in (drilled, standing, testimony))
+# Changes with the code that folds and packs: a snapshot made by another version is not the same standing. Looked at
+# when that is loaded: sources may be edited while the platform runs.
+_FILES = (Path(name or "") for name in (drilled.__file__, standing.__file__, testimony.__file__, __file__))
 _CODE = hashlib.sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()
 
 
