@@ -87,6 +87,17 @@ def test_a_child_knows_the_settings_and_nothing_else_of_ours(tmp_path: Path) -> 
     assert known["HTTPS_PROXY"] == "p"
 
 
+def test_who_tells_what_guards_see_knows_the_collector_and_nobody_else_does(tmp_path: Path) -> None:
+    given = {
+        "PRODSPRINTS_HOME": str(tmp_path),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "e",
+        "OTEL_EXPORTER_OTLP_HEADERS": "secret",
+    }
+    settings = Settings.from_environment(given)
+    for role, known in (("worker", True), ("web", True), ("node", False)):
+        assert ("secret" in children.environment(settings, given, role=role).values()) is known
+
+
 def test_only_the_worker_knows_who_we_are_for_the_provider(tmp_path: Path) -> None:
     given = {
         "PRODSPRINTS_HOME": str(tmp_path), "AWS_PROFILE": "deployer", "AWS_ACCESS_KEY_ID": "key",

@@ -34,7 +34,7 @@ def get(here: Site, caller: Caller, name: str) -> Dependency:
     if name not in found:
         raise UnknownDependencyError(
             f"No process of this platform calls {name[:100]!r}.",
-            next_step=f"/dependencies lists what is called{nearest(name, found) or '.'}",
+            next_step=f"`prodsprints dependencies` lists what is called{nearest(name, found) or '.'}",
         )
     return found[name]
 

@@ -42,6 +42,10 @@ _FOR_THE_WORKER = frozenset({
 })  # fmt: skip
 
 
+# OpenTelemetry's are for those that tell what guards see; they can hold a collector's token.
+_PREFIXES = {"worker": ("PIP_", "OTEL_", git_hosts.TOKENS), "web": ("PIP_", "OTEL_")}
+
+
 @dataclass(frozen=True)
 class Role:
     """One kind of process. `name` is the verb that runs it; with a `lifeline` it ends when we do, however we end.
@@ -156,7 +160,7 @@ def environment(settings: Settings, own: Mapping[str, str] | None = None, *, rol
     """The whole environment of a child: our settings, spelled out, and what one of this role may know of the user's."""
     given = os.environ if own is None else own
     known = _PASSED_ON | _FOR_THE_WORKER if role == "worker" else _PASSED_ON
-    prefixes = ("PIP_", git_hosts.TOKENS) if role == "worker" else ("PIP_",)
+    prefixes = _PREFIXES.get(role, ("PIP_",))
     passed = {name: value for name, value in given.items() if name in known or name.startswith(prefixes)}
     ours = {
         "PRODSPRINTS_HOME": str(settings.home),

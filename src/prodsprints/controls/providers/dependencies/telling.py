@@ -36,6 +36,8 @@ class Teller:
             self._export = otlp.start(instance=self._worker)
         except GuardInputError as error:
             _log.warning("%s", error)  # without telemetry there is still a platform
+        # A collector that is away is worth a line each time it is missed, not one for each try.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
         self._thread.start()
 
     def stop(self) -> None:
