@@ -122,15 +122,6 @@ def test_an_audience_that_is_known_no_longer_waits_until_it_is(world) -> None:
         assert world.ended(id).delivered_by == "slack"
 
 
-def test_a_broken_file_loses_nothing(world) -> None:
-    (world.settings.home / "notify.yaml").write_text("version: 7\n")
-    id = world.put("hello")
-    with world.notifier():
-        eventually(lambda: world.get(id).state == "waiting")
-        world.configure("slack")
-        assert world.ended(id).delivered_by == "slack"
-
-
 def test_mentions_and_links_in_a_text_are_text_in_slack(world) -> None:
     with world.notifier():
         world.ended(world.put("<!channel> & <https://example.com|x>"))
@@ -182,3 +173,12 @@ def test_a_lane_with_much_to_tell_lets_the_others_have_their_turn(world) -> None
             assert world.ended(id).delivered_by == "slack"
     told = [text.split(" (")[0].split("\n")[0] for text in world.slack.subjects()]
     assert [text for text in told if text != "hello"] == [f"number {n}" for n in range(70)]
+
+
+def test_a_lane_whose_file_was_broken_is_given_back_and_taken_again(world, caplog: pytest.LogCaptureFixture) -> None:
+    (world.settings.home / "notify.yaml").write_text("version: 7\n")
+    id = world.put("hello")
+    with world.notifier():
+        eventually(lambda: "notifications to #ops wait" in caplog.text)
+        world.configure("slack")
+        assert world.ended(id).delivered_by == "slack"

@@ -32,9 +32,9 @@ def test_what_a_transaction_says_is_there_exactly_if_it_commits(database: Databa
     assert outbox.notifications(database, tenant) == []
     with database.tenant(tenant) as connection:
         id = outbox.put(connection, HELLO, requested_by="test")
-        assert Lane(tenant, "#ops") not in lanes.due(database)
+        assert Lane(tenant, "#ops") not in lanes.due(database, "nobody")
     assert [one.id for one in outbox.notifications(database, tenant)] == [id]
-    assert Lane(tenant, "#ops") in lanes.due(database)
+    assert Lane(tenant, "#ops") in lanes.due(database, "nobody")
 
 
 def test_the_same_key_within_its_window_is_one_notification(
@@ -92,7 +92,7 @@ def test_a_lane_has_one_holder_and_a_late_one_settles_nothing(database: Database
     lane = Lane(tenant, "#ops")
     first = lanes.take(database, lane, "first")
     assert first is not None and lanes.take(database, lane, "second") is None
-    assert lane not in lanes.due(database)
+    assert lane not in lanes.due(database, "nobody")
     with database.dispatch() as connection:
         connection.execute("update leases set expires_at = now() - interval '1 s' where tenant_id = %s", [tenant])
     second = lanes.take(database, lane, "second")
@@ -116,14 +116,14 @@ def test_a_clock_that_went_back_makes_nothing_wait_for_hours(database: Database,
     def due_in(interval: str) -> bool:
         with database.tenant(tenant) as connection:
             connection.execute("update notifications set due_at = now() + %s::interval where id = %s", [interval, id])
-        assert bool(lanes.waiting(database, lane, limit=1)) is (lane in lanes.due(database))
-        return lane in lanes.due(database)
+        assert bool(lanes.waiting(database, lane, limit=1)) is (lane in lanes.due(database, "nobody"))
+        return lane in lanes.due(database, "nobody")
 
     assert [due_in(one) for one in ("-1 s", "15 min", "3 h")] == [True, False, True]
     dead = lanes.take(database, lane, "dead")
     with database.dispatch() as connection:
         connection.execute("update leases set expires_at = now() + interval '3 h' where tenant_id = %s", [tenant])
-    assert lane in lanes.due(database)
+    assert lane in lanes.due(database, "nobody")
     living = lanes.take(database, lane, "living")
     assert dead is not None and living is not None and living > dead
 

@@ -63,7 +63,7 @@ class Dispatcher:
 
     def look(self) -> None:
         """Begin with each lane that is due, as far as there is room."""
-        due = lanes.due(self._db)
+        due = lanes.due(self._db, self._owner)
         random.shuffle(due)  # no lane is always the first, and dispatchers do not all go for the same one
         for lane in due:
             if self._stop.is_set() or len(self._busy) >= _MOST_LANES:
@@ -90,8 +90,10 @@ class Dispatcher:
         try:
             token = lanes.take(self._db, lane, self._owner)
             if token is not None:
-                self._drain(lane, token)
-                lanes.let_go(self._db, lane, self._owner, token)
+                try:
+                    self._drain(lane, token)
+                finally:
+                    lanes.let_go(self._db, lane, self._owner, token)
         except DatabaseUnavailableError as error:
             _log.warning("%s", error.what)
         except ProdSprintsError as error:

@@ -37,10 +37,10 @@ class Waiting:
     refused: tuple[str, ...]
 
 
-def due(db: Database) -> list[Lane]:
-    """The lanes that have something to send now, and nobody at it. Across tenants: no word of any message."""
+def due(db: Database, owner: str) -> list[Lane]:
+    """The lanes that have something to send now, and nobody else at it. Across tenants: no word of any message."""
     with db.dispatch() as connection:
-        rows = connection.execute("select tenant, lane from notification_lanes_due()").fetchall()
+        rows = connection.execute("select tenant, lane from notification_lanes_due(%s)", [owner]).fetchall()
     return [Lane(row["tenant"], row["lane"]) for row in rows]
 
 

@@ -58,9 +58,9 @@ grant update (state, rounds, refused, due_at, reason, delivered_by, ended_at) on
 create policy dispatch on notifications to prodsprints_dispatch using (current_user = 'prodsprints_dispatch');
 grant select (tenant_id, audience, seq, state, due_at) on notifications to prodsprints_dispatch;
 
--- The lanes whose first message is due and that nobody holds; each look reads one index entry per lane. No wait is as
--- long as an hour, and no lease as a minute: a time further away was written before the clock went back.
-create function notification_lanes_due() returns table (tenant uuid, lane text) language plpgsql as $$
+-- The lanes whose first message is due and that nobody but `worker` holds; each look reads one index entry per lane. No
+-- wait is as long as an hour, and no lease as a minute: a time further away was written before the clock went back.
+create function notification_lanes_due(worker text) returns table (tenant uuid, lane text) language plpgsql as $$
 begin
   perform set_config('role', 'prodsprints_dispatch', true);
   return query
@@ -77,7 +77,7 @@ begin
   where (head.due_at is null or head.due_at <= now() or head.due_at > now() + interval '1 hour')
     and not exists (
       select from leases l where l.tenant_id = head.tenant_id
-        and l.resource = 'notify:' || head.audience
+        and l.resource = 'notify:' || head.audience and l.owner <> worker
         and l.expires_at > now() and l.expires_at <= now() + interval '1 minute');
 end $$;
 
