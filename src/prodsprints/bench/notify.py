@@ -230,7 +230,8 @@ class _Fleet:
     def __init__(self, address: Address, home: Path) -> None:
         # Forked from a process that has everything imported: a new one works after some 20 ms, as if it had waited.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
+        channels = (f"prodsprints.notify.channels.{name}" for name in ("slack", "mail"))
+        self._context.set_forkserver_preload([__name__, *channels])
         self._arguments = (address.conninfo, str(home))
         self._started = 0
         self._processes: list[ForkServerProcess] = []
