@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree
@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 import httpx
 
 from prodsprints.controls.dns import names
-from prodsprints.controls.integrations import feed, pace, parts, services, status_page, status_peers, uptime
+from prodsprints.controls.integrations import parts, services, status_peers
+from prodsprints.controls.integrations import status_rules_drills as rules
 from prodsprints.controls.integrations.guards_seen import GuardsSeen
-from prodsprints.controls.integrations.health import Level, Observation, Outcome, Standing, fold, shown
 from prodsprints.controls.integrations.monitor import Monitor
 from prodsprints.controls.integrations.status_peers import NAME, POSTGRES, SERVICE, Reader, Scene
 from prodsprints.drills import faults
@@ -145,59 +145,6 @@ def _counts_no_time_that_was_not_measured(_: Stage, _scene: Scene, reader: Reade
     return held(f"{up:.0f} s up, and {gone / 86_400:.1f} of 90 days not measured.")
 
 
-def _adds_up_as_stated(_: Stage, _scene: Scene, _reader: Reader) -> Seen:
-    """The rules that a drill has no time for, by times that are made up."""
-    for looks, wanted in _TABLE.items():
-        found = _after(looks).level
-        if found is not wanted:
-            return broke(f"After {looks!r} it is {found}, not {wanted}.")
-    return held(f"{len(_TABLE)} rows of looks come to what is stated.")
-
-
-def _gaps_are_not_counted(_: Stage, _scene: Scene, _reader: Reader) -> Seen:
-    """A gap, a clock that goes backwards, and an outage that gets worse, at times that are made up."""
-    back = _after("wff")
-    late = fold(back, Observation(_BEGAN + timedelta(hours=2), Outcome.WELL), longest_gap_seconds=60)
-    if late.span is not None or late.ended is None or late.ended.is_known or late.ended.at != back.seen_at:
-        return broke("After two hours without a look it counts them.")
-    early = fold(_after("ww"), Observation(_BEGAN, Outcome.WELL), longest_gap_seconds=60)
-    if early.span is not None or early.standing.seen_at != _after("ww").seen_at:
-        return broke("A clock that goes backwards adds time.")
-    slow = _after("wsff").trouble
-    if slow is None or slow.level is not Level.DOWN or slow.began_at != _BEGAN + timedelta(seconds=20):
-        return broke(f"What began slowly and ended down is told as {slow}.")
-    for seconds, wanted in ((60, Level.UP), (61, Level.UNKNOWN)):
-        if shown(_after("w"), _BEGAN + timedelta(seconds=10 + seconds), longest_gap_seconds=60) is not wanted:
-            return broke(f"{seconds} s after the last look it is not said to be {wanted}.")
-    return held("Nothing is counted over a gap, or twice; after a gap it is unknown and not up.")
-
-
-def _keeps_productions_pace(_: Stage, _scene: Scene, _reader: Reader) -> Seen:
-    known = [pace.timeout_seconds(30), pace.slow_seconds(30), pace.longest_gap_seconds(30)]
-    looks = [pace.next_look_seconds(_after(seen), 30, share) for seen, share in (("w", 0), ("w", 1), ("wf", 0))]
-    said = [round(seconds, 6) for seconds in (*known, *looks)]
-    if said != [5.0, 2.5, 60.0, 12.0, 9.0, 1.5] or pace.timeout_seconds(6) != 6 * 0.2:
-        return broke(f"At an interval of 30 s the times are {said}.")
-    worst = looks[0] + known[0] + looks[2] + known[0]
-    return held(f"At an interval of 30 s an outage is known after {worst:.1f} s at most.")
-
-
-def _figures_are_cut_off(_: Stage, scene: Scene, _reader: Reader) -> Seen:
-    now = datetime(2026, 3, 31, 12, tzinfo=UTC)
-    days = uptime.days({date(2026, 3, 30): (86_399.99, 0.0, 0.01), date(2026, 3, 31): (21_600, 3_600, 0)}, now)
-    figures = [uptime.uptime([day]) for day in days[-3:]]
-    said = [(one.available_percent, one.measured_percent) for one in figures]
-    if len(days) != 90 or said != [(None, 0.0), (99.999, 100.0), (100.0, 58.333)]:
-        return broke(f"Three days are told as {said}.")
-    if round(days[-1].unmeasured_seconds) != 18_000 or days[-3].unmeasured_seconds != 86_400:
-        return broke("The time that was not measured is told wrong.")
-    empty = status_page.StatusPage(now, (), (), ())
-    document = feed.atom(empty, scene.tenant, title="x", page_url="http://x/", feed_url="http://x/feed")
-    if empty.level is not Level.UNKNOWN or b"2026-01-01T00:00:00.000Z" not in document:
-        return broke("A page without services is not told as unknown.")
-    return held("Never 100 % of what was seen down for 10 ms, and no figure where nothing was measured.")
-
-
 def _answers_no_more(_: Stage, scene: Scene, _reader: Reader) -> Seen:
     """Asked as the monitor asks it, past the monitor."""
     words = []
@@ -208,24 +155,6 @@ def _answers_no_more(_: Stage, scene: Scene, _reader: Reader) -> Seen:
             words.append(type(error).__name__)
     said = f"Asked directly it ends with {words[0]}, behind the origin with {words[1]}."
     return (broke if set(words) == {"200"} else held)(said)
-
-
-_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-_OUTCOMES = {"w": Outcome.WELL, "s": Outcome.SLOW, "f": Outcome.FAILED}
-_TABLE = {
-    "": Level.UNKNOWN, "w": Level.UP, "f": Level.UNKNOWN, "s": Level.UNKNOWN, "fw": Level.UP, "ff": Level.DOWN,
-    "fs": Level.DEGRADED, "wf": Level.UP, "wff": Level.DOWN, "wss": Level.DEGRADED, "wfwf": Level.DEGRADED,
-    "wfwwwwf": Level.UP, "ffw": Level.DOWN, "ffww": Level.UP, "ffsw": Level.DEGRADED, "ssww": Level.DEGRADED,
-    "sswww": Level.UP, "ffwwf": Level.UP, "wssff": Level.DOWN, "ssfw": Level.DEGRADED, "ffwwfwf": Level.DEGRADED,
-}  # fmt: skip
-
-
-def _after(looks: str) -> Standing:
-    standing = Standing()
-    for place, look in enumerate(looks):
-        at = _BEGAN + timedelta(seconds=10 * (place + 1))
-        standing = fold(standing, Observation(at, _OUTCOMES[look]), longest_gap_seconds=60).standing
-    return standing
 
 
 @dataclass(frozen=True)
@@ -315,6 +244,7 @@ service_killed: Experiment[Scene, Reader] = Experiment(
         "prodsprints.controls.integrations.probe",
         "prodsprints.controls.integrations.services",
         "prodsprints.controls.integrations.status_peers",
+        "prodsprints.controls.integrations.status_rules_drills",
         "prodsprints.controls.providers.dependencies",
         "prodsprints.guard",
         "prodsprints.incidents.publishing",
@@ -341,10 +271,11 @@ service_killed: Experiment[Scene, Reader] = Experiment(
         Probe("it is said to be down within one interval", _says_it_is_down),
         Probe("it is the first that the page says", _says_it_first),
         Probe("nobody is told where the service is", _tells_no_address),
-        Probe("what is looked at adds up as stated", _adds_up_as_stated),
-        Probe("gaps are not counted", _gaps_are_not_counted),
-        Probe("production's own pace is as stated", _keeps_productions_pace),
-        Probe("figures are cut off and never made up", _figures_are_cut_off),
+        Probe("what is looked at adds up as stated", rules.looks_add_up),
+        Probe("gaps are not counted", rules.gaps_are_not_counted),
+        Probe("production's own pace is as stated", rules.productions_pace_is_as_stated),
+        Probe("what was seen is written down and told as stated", rules.is_written_down_as_stated),
+        Probe("figures are cut off and never made up", rules.figures_are_cut_off),
     ),
     named="it is said to be down within one interval",
     after=(
