@@ -25,7 +25,7 @@ from prodsprints.drills.experiment import Experiment, Probe, Safety, broke, held
 from prodsprints.drills.experiment import Observation as Seen
 from prodsprints.drills.stage import Stage
 
-INTERVAL_SECONDS = 6.0
+INTERVAL_SECONDS = 8.0
 
 _FAULT_SECONDS = 60.0
 _SETTLE_SECONDS = 15.0
@@ -284,7 +284,7 @@ service_killed: Experiment[Scene, Reader] = Experiment(
         Probe("time in which nobody looked is not counted", _counts_no_time_that_was_not_measured),
     ),
     limit_seconds=60.0,
-    scale=f"The interval is {INTERVAL_SECONDS:g} s, a fifth of the usual 30 s",
+    scale=f"The interval is {INTERVAL_SECONDS:g} s, about a quarter of the usual 30 s",
 )
 
 service_fails: Experiment[Scene, Reader] = replace(
