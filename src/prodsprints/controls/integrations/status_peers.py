@@ -32,7 +32,7 @@ NAME = "Shop"
 TENANT = "default"
 ALL_WELL = "All services work."
 
-_START_SECONDS = 15.0
+_START_SECONDS = 30.0
 _TRIES = 5
 
 
@@ -120,8 +120,10 @@ def pages(stage: Stage, scene: Scene) -> Iterator[Reader]:
         "PRODSPRINTS_PORT": str(port),
     }
     with _running(["-m", "prodsprints.cli.main", "web"], home, told) as process:
-        _comes_up(process, port)
-        yield Reader(f"http://127.0.0.1:{port}", "/status", "/v1/status", "/status/feed.atom")
+        reader = Reader(f"http://127.0.0.1:{port}", "/status", "/v1/status", "/status/feed.atom")
+        if not _comes_up(process, port):
+            raise FaultDeviceError("The pages did not start for the drill.", next_step="Run it again.")
+        yield reader
 
 
 @contextmanager
