@@ -10,6 +10,7 @@ import pytest
 from prodsprints.drills import engine
 from prodsprints.drills.verdict import Outcome
 from prodsprints.kernel.settings import Settings
+from prodsprints.store.embedded import EmbeddedPostgres
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,9 @@ from prodsprints.kernel.settings import Settings
         *("outage_drills:services_hang", "outage_drills:services_are_gone", "outage_drills:services_fail"),
     ],
 )
-def test_the_drill_holds_and_its_placebo_breaks(drill: str, settings: Settings, tmp_path: Path) -> None:
+def test_the_drill_holds_and_its_placebo_breaks(
+    drill: str, settings: Settings, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
     result = engine.run(
         f"prodsprints.controls.integrations.{drill}",
         settings=settings,
@@ -28,5 +31,6 @@ def test_the_drill_holds_and_its_placebo_breaks(drill: str, settings: Settings, 
         directory=tmp_path,
         tenant=uuid4(),
         environment="demo",
+        admin=postgres.admin_address("postgres"),
     )
     assert result.outcome is Outcome.HELD, result.reason

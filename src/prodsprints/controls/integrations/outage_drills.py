@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import dns.exception
@@ -19,6 +19,7 @@ from prodsprints.controls.dns.servers import Server
 from prodsprints.controls.providers import account as accounts
 from prodsprints.controls.providers import peers
 from prodsprints.controls.providers.account import Account, Place
+from prodsprints.controls.providers.fleet import Fleet
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.controls.providers.peers import ACCOUNT, ALIAS, MOTO, REGION, Bare, Cloud
 from prodsprints.drills import faults
@@ -27,6 +28,8 @@ from prodsprints.drills.stage import Stage
 from prodsprints.guard import Rejection
 from prodsprints.guard.profiles import FILE
 from prodsprints.kernel.errors import ProdSprintsError
+from prodsprints.store import scratch
+from prodsprints.store.address import Address
 
 _FAULT_SECONDS = 60.0
 _ATTEMPT_SECONDS = 0.4
@@ -42,11 +45,12 @@ _ZONE = "drill.test"
 
 @dataclass(frozen=True)
 class World:
-    """The services that are called: AWS behind the fault origin, and a DNS server."""
+    """The services that are called: AWS behind the fault origin, and a DNS server; and where a fleet meets."""
 
     cloud: Cloud
     server: Server
     server_process: int
+    store: Address
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ def _stand(stage: Stage) -> Iterator[World]:
     with (
         peers.cloud(stage) as cloud,
         dns_peers.dns_server(stage.directory, _ZONE, {"www": "192.0.2.1"}) as (server, process),
+        scratch.database(stage.admin) as store,
     ):
-        yield World(cloud, server, process)
+        yield World(cloud, server, process, store)
 
 
 @contextmanager
@@ -82,9 +87,11 @@ def _ours(stage: Stage, world: World) -> Iterator[Callers]:
     home.mkdir()
     (home / FILE).write_text(_PROFILES)
     resolver = names.resolver(lambda: [world.server])
-    guards = Guards(profiles=home / FILE)
-    with accounts.opened(Place(ACCOUNT, REGION, world.cloud.origin.url), home=home, guards=guards) as account:
-        yield Callers(account, lambda name: resolver.resolve(name, within_seconds=1.0))
+    with closing(Fleet(world.store)) as fleet:  # as a worker has it
+        guards = Guards(fleet, profiles=home / FILE)
+        place = Place(ACCOUNT, REGION, world.cloud.origin.url)
+        with accounts.opened(place, home=home, guards=guards) as account:
+            yield Callers(account, lambda name: resolver.resolve(name, within_seconds=1.0))
 
 
 @contextmanager
@@ -260,8 +267,14 @@ services_hang: Experiment[World, Callers] = Experiment(
         "prodsprints.controls.integrations.last_good",
         "prodsprints.controls.providers.account",
         "prodsprints.controls.providers.aws",
+        "prodsprints.controls.providers.breaker",
+        "prodsprints.controls.providers.budget",
+        "prodsprints.controls.providers.fleet",
+        "prodsprints.controls.providers.leases",
+        "prodsprints.controls.providers.link",
         "prodsprints.guard",
         "prodsprints.kernel",
+        "prodsprints.store",
     ),
     peers=(MOTO, TWISTED),
     stand=_stand,
