@@ -161,7 +161,7 @@ def test_the_status_says_which_git_host_does_not_answer(platform: Any, type_: Ca
     ]
     typed = type_("status")
     assert typed.code == 0
-    assert "does not answer n1" in typed.out and "It hangs." in typed.out
+    assert "n1 could not fetch" in typed.out and "It hangs." in typed.out
 
 
 def test_the_status_of_what_there_is_not_names_what_there_is(platform: Any, type_: Callable[..., Any]) -> None:

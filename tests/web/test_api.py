@@ -126,7 +126,7 @@ def test_a_project_says_what_its_nodes_keep_of_a_remote_repository(
     assert (mirror["node"], mirror["failing"], mirror["size_bytes"]) == ("workbench", True, 2_621_440)
     page = writer.get("/projects/shop").text
     assert "Mirror on workbench" in page and "2.5 MiB" in page
-    assert "could not reach the Git host" in page and "&lt;b&gt;hangs" in page
+    assert "could not fetch from the Git host" in page and "&lt;b&gt;hangs" in page
 
 
 def test_sent_twice_with_one_key_a_release_is_queued_once(writer: httpx.Client, repository: Path) -> None:

@@ -52,6 +52,6 @@ def test_a_release_from_the_mirror_says_so_above_its_steps(
     expect(page.get_by_text("Without the Git host:")).to_be_visible()
     no_fault_of(page)
     page = window.open("/projects/shop")
-    expect(page.get_by_text("could not reach the Git host")).to_be_visible()
+    expect(page.get_by_text("could not fetch from the Git host")).to_be_visible()
     no_fault_of(page)
     assert not window.complaints

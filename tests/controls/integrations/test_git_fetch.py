@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @contextmanager
-def host(answer: Answer) -> Iterator[tuple[str, list[str]]]:
+def host(answer: Answer, certificate: trustme.LeafCert | None = None) -> Iterator[tuple[str, list[str]]]:
     """A host that answers each request so; its address, and what it was asked."""
     asked: list[str] = []
 
@@ -45,6 +47,11 @@ def host(answer: Answer) -> Iterator[tuple[str, list[str]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.handle_error = lambda *_: None  # type: ignore[method-assign]  # the client hangs up
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/acme/shop.git", asked
@@ -70,14 +77,20 @@ def mirror(tmp_path: Path) -> Path:
     return tmp_path / "mirror"
 
 
-def fetch(mirror: Path, url: str, bounds: Bounds | None = None, pulse: Callable[[str], None] = lambda _: None) -> None:
+def fetch(
+    mirror: Path,
+    url: str,
+    bounds: Bounds | None = None,
+    pulse: Callable[[str], None] = lambda _: None,
+    way: Way | None = None,
+) -> None:
     lock = os.open(mirror / "test.lock", os.O_RDWR | os.O_CREAT)
     try:
         git_process.fetch(
             mirror,
             url,
             ("+HEAD:refs/prodsprints/HEAD", "+refs/heads/*:refs/heads/*"),
-            way=Way("http"),
+            way=way or Way("http"),
             bounds=bounds or Bounds(seconds=10, silence_seconds=5),
             pulse=pulse,
             lock=lock,
@@ -144,6 +157,13 @@ def test_a_host_that_trickles_for_ever_is_ended_and_leaves_no_process(mirror: Pa
         stop.set()
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert url not in running
+
+
+def test_a_host_that_cannot_prove_its_name_is_told_nothing(mirror: Path) -> None:
+    with host(status(200), certificate=trustme.CA().issue_cert("127.0.0.1")) as (url, asked):
+        with pytest.raises(HostUnavailableError, match="fails"):
+            fetch(mirror, url.replace("http://", "https://"), way=Way("https"))
+    assert asked == []
 
 
 def test_a_page_in_a_repositorys_place_is_no_repository(mirror: Path) -> None:

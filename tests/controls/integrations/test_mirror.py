@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prodsprints.controls.integrations import git_way
+from prodsprints.controls.integrations import git_address, git_way, mirror
 from prodsprints.controls.integrations.git_errors import (
     DamagedMirrorError,
     HostRefusedError,
@@ -276,3 +276,28 @@ def test_somebody_else_who_fetches_is_waited_for(origin: Origin, mirrored: Relea
         assert mirrored.mirrors().obtain(address, "v1", pulse=pulse).label == "v1"
     os.close(holder)
     assert len(waits) == 1
+
+
+def test_as_many_mirrors_as_are_kept_leave_no_room_for_another(
+    origin: Origin, mirrored: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_MOST_MIRRORS", 1)
+    with origin.serving() as address:
+        assert mirrored.mirrors().obtain(address, "v1").label == "v1"
+        with pytest.raises(MirrorTooLargeError, match="no more are kept"):
+            mirrored.mirrors().obtain(git_address.parse(address.url.removesuffix(".git")), "v1")
+
+
+def test_a_mirror_of_many_packs_is_packed_and_loses_nothing(
+    origin: Origin, mirrored: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_MOST_PACKS", 3)
+    first = origin.git("rev-parse", "main")
+    with origin.serving() as address:
+        for number in range(4):
+            newest = origin.commit({"app.py": b"%d" % number}, parent=None)
+            mirrored.mirrors().obtain(address, "main")
+    packs = list((mirrored.mirrors().place(address) / "objects" / "pack").glob("*.pack"))
+    assert len(packs) <= 3
+    for commit in (first, newest):
+        assert mirrored.mirrors().obtain(address, commit).commit == commit

@@ -278,7 +278,7 @@ def _print_mirrors(out: Output, project: dict[str, Any]) -> None:
             out.say(
                 Text.assemble(
                     ("! ", "bold yellow"),
-                    f"{project['name']}: {project['repository']} does not answer {mirror['node']}; {as_of}. "
+                    f"{project['name']}: {mirror['node']} could not fetch {project['repository']}; {as_of}. "
                     f"{mirror['failure']}",
                 )
             )

@@ -217,7 +217,7 @@ _FAILURES: tuple[tuple[str, Callable[[str], ProdSprintsError]], ...] = (
         _refused("The repository has no default branch.", "Set one on the host, or name what to release with --ref."),
     ),
     (
-        r"repository '.*' not found|returned error: 4(04|10)",
+        r"repository '.*' not found|returned error: 4(04|10)|remote error: .*(denied|not exported|not found|forbidden)",
         _refused(
             "The Git host has no such repository, or does not show it to us.",
             "Correct the address, or state a credential that may read it in git-hosts.yaml.",

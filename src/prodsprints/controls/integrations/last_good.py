@@ -79,10 +79,11 @@ class LastGood:
 
 def aged(answer: Answer[str]) -> str:
     """`answer` in words: the value, with its age if it is stale."""
-    return f"{answer.value} (as of {_spoken(answer.age_seconds)} ago)" if answer.stale else answer.value
+    return f"{answer.value} (as of {spoken(answer.age_seconds)} ago)" if answer.stale else answer.value
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """An age as people say it."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -32,6 +32,7 @@ from prodsprints.controls.integrations.git_errors import (
     UnknownRefError,
 )
 from prodsprints.controls.integrations.git_way import Host
+from prodsprints.controls.integrations.last_good import spoken
 from prodsprints.guard import UNAVAILABLE
 from prodsprints.kernel import clock, files
 from prodsprints.kernel.errors import ProdSprintsError
@@ -41,6 +42,7 @@ _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}")
 _NO_REF = re.compile(r"^[-./]|\.\.|@\{|[\x00-\x20~^:?*\[\\\x7f]|\.lock(/|$)|//|[./]$")
 _LONGEST_REF = 200
 _MOST_REFS = 50_000
+_MOST_MIRRORS = 100
 _MOST_PACKS = 50
 _REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _PROBES = ("+refs/heads/*:refs/prodsprints/probe/heads/*", "+refs/tags/*:refs/prodsprints/probe/tags/*")
@@ -174,8 +176,8 @@ class Mirrors:
     def remove(self, address: Address) -> None:
         """Give the mirror's room back; the next release of it fetches anew."""
         with self._mirror(address, lambda _: None) as mirror:
-            shutil.rmtree(mirror.path, ignore_errors=True)
-            shutil.rmtree(mirror.aside, ignore_errors=True)
+            for place in (mirror.path, mirror.aside, mirror.beside().path):
+                shutil.rmtree(place, ignore_errors=True)
 
     def _answer(self, mirror: _Mirror, host: Host, ref: str | None, why: str) -> Obtained:
         fetched_at = mirror.fetched_at()
@@ -228,6 +230,12 @@ class Mirrors:
 
     def _freshened(self, mirror: _Mirror, host: Host, pulse: Callable[[str], None]) -> str:
         """Fetch; if the host does not answer and there is a mirror to go on from, why it does not."""
+        if mirror.fetched_at() is None and len(list(self._root.glob("*.git"))) >= _MOST_MIRRORS:
+            raise MirrorTooLargeError(
+                f"There are {_MOST_MIRRORS} mirrors of remote repositories here already, and no more are kept.",
+                next_step="Release a clone on this machine by its path; mirrors that no released version needs go by "
+                "themselves after 7 days.",
+            )
         try:
             self._fetch(mirror, host, pulse)
         except UNAVAILABLE as error:
@@ -489,11 +497,3 @@ def said(error: BaseException) -> str:
     if isinstance(error, ProdSprintsError):
         return " ".join(part for part in (error.what, error.why) if part)
     return str(error) or type(error).__name__
-
-
-def spoken(seconds: float) -> str:
-    """An age as people say it."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -331,6 +331,7 @@ host_dies: Experiment[GitHost, Step] = Experiment(
         "prodsprints.controls.integrations.git_objects",
         "prodsprints.controls.integrations.git_process",
         "prodsprints.controls.integrations.git_way",
+        "prodsprints.controls.integrations.last_good",
         "prodsprints.controls.dns",
         "prodsprints.controls.providers.guards",
         "prodsprints.controls.providers.fleet",
