@@ -160,9 +160,9 @@ def test_a_host_that_trickles_for_ever_is_ended_and_leaves_no_process(mirror: Pa
 
 
 def test_a_host_that_cannot_prove_its_name_is_told_nothing(mirror: Path) -> None:
-    with host(status(200), certificate=trustme.CA().issue_cert("127.0.0.1")) as (url, asked):
-        with pytest.raises(HostUnavailableError, match="fails"):
-            fetch(mirror, url.replace("http://", "https://"), way=Way("https"))
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    with host(status(200), certificate) as (url, asked), pytest.raises(HostUnavailableError, match="fails"):
+        fetch(mirror, url.replace("http://", "https://"), way=Way("https"))
     assert asked == []
 
 

@@ -443,7 +443,6 @@ class _Mirror:
     def _make(self) -> None:
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
-            (self.path / "objects" / "pack").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MirrorError(
                 f"The mirror {self.path} cannot be made: {error.strerror}.",

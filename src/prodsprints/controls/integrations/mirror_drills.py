@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from prodsprints.controls.integrations.git_errors import (
 from prodsprints.controls.integrations.git_hosts import FILE_NAME
 from prodsprints.controls.integrations.git_peers import HTTP_BACKEND, GitHost
 from prodsprints.controls.integrations.git_process import Bounds
-from prodsprints.controls.integrations.mirror import Mirrors, Obtained
+from prodsprints.controls.integrations.mirror import Mirrors, Noted, Obtained
 from prodsprints.controls.providers.guards import Guards
 from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety, broke, held
 from prodsprints.drills.faults import Bandwidth, Blackhole, Reset, Toxic
@@ -60,6 +61,7 @@ class Mirrored:
     mirrors: Mirrors
     host: GitHost
     now: datetime
+    noted: list[Noted]
 
     def source(self, ref: str | None) -> Found:
         obtained = self.mirrors.obtain(self.host.address, ref)
@@ -95,16 +97,18 @@ def _ours(stage: Stage, host: GitHost) -> Iterator[Step]:
     stated = f"{{plain_http: true, mirror_max_age: {_MOST_AGE.total_seconds():.0f}s}}"
     (home / FILE_NAME).write_text(f"hosts:\n  '{host.address.place}': {stated}\n")
     (home / FILE_NAME).chmod(0o600)
+    noted: list[Noted] = []
     step: Mirrored
     mirrors = Mirrors(
-        home / "mirrors",
+        home / "mirrors" / "tenant",
         host_of=git_way.host_of(
             home, "default", Guards(), policy=git_way.patience(retry_wait_seconds=0.05, recovery_seconds=1.0)
         ),
         bounds=Bounds(seconds=3.0, silence_seconds=1.5),
+        note=noted.append,
         now=lambda: step.now,
     )
-    step = Mirrored(mirrors, host, datetime(2026, 1, 1, tzinfo=UTC))
+    step = Mirrored(mirrors, host, datetime(2026, 1, 1, tzinfo=UTC), noted)
     yield step
 
 
@@ -193,6 +197,8 @@ def _branch_beyond_its_age(stage: Stage, _: GitHost, step: Step) -> Observation:
         found, failed = _tried(stage, step, ref)
         if found is not None or not isinstance(failed, StaleMirrorError):
             return broke(f"{ref}: {found.obtained if found else _words(failed)}")
+        if ("in this clock's future" if more < timedelta(0) else "60 min ago") not in failed.what:
+            return broke(failed.what)
         if f"--ref {step.host.git('rev-parse', 'v1')}" not in failed.next_step:
             return broke(f"It does not say what can be released: {failed.next_step}")
         said = _words(failed)
@@ -231,6 +237,8 @@ def _damage_is_never_released(stage: Stage, host: GitHost, step: Step) -> Observ
                     return broke(f"{ref}: {found.obtained if found else _words(failed)}")
         finally:
             pack.write_bytes(whole)
+    if step.place.with_suffix(".new").exists():
+        return broke("What could not be fetched anew was left behind.")
     return held("With one bit flipped nothing is released.")
 
 
@@ -243,6 +251,66 @@ def _is_asked_again(stage: Stage, host: GitHost, step: Step) -> Observation:
             right = found.commit == host.git("rev-parse", "main")
             return (held if right else broke)(f"{found.obtained}")
     return broke(f"Not within {_BACK_WITHIN_SECONDS:g} s.")
+
+
+def _waits_its_turn(_: Stage, host: GitHost, step: Step) -> Observation:
+    """Somebody else fetches, and a killed Git left its locks."""
+    if not isinstance(step, Mirrored):
+        return broke("There is no mirror.")
+    for left in ("packed-refs.lock", "refs/heads/main.lock", "objects/pack/tmp_pack_left"):
+        (step.place / left).touch()
+    other = os.open(step.place.with_suffix(".lock"), os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    waits = []
+
+    def pulse(said: str) -> None:
+        if said.startswith("Another release"):
+            waits.append(said)
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+    try:
+        obtained = step.mirrors.obtain(host.address, "main", pulse=pulse)
+    except ProdSprintsError as error:
+        return broke(_words(error))
+    finally:
+        os.close(other)
+    return (held if len(waits) == 1 and not obtained.from_mirror else broke)(f"{waits}, then {obtained}")
+
+
+def _keeps_its_record(_: Stage, _host: GitHost, step: Step) -> Observation:
+    if not isinstance(step, Mirrored):
+        return broke("There is no record.")
+    failures, fetches = ([one for one in step.noted if bool(one.failure) is failed] for failed in (True, False))
+    used, asked = ([one for one in fetches if one.used is was] for was in (True, False))
+    if not (failures and used and asked):
+        return broke(f"{len(failures)} failures, {len(asked)} fetches, {len(used)} uses.")
+    whole = all(one.fetched_at and one.size_bytes and one.url for one in used)
+    return (held if whole else broke)(f"{len(failures)} failures, {len(asked)} fetches, {len(used)} uses.")
+
+
+def _is_refreshed(_: Stage, host: GitHost, step: Step) -> Observation:
+    """Without a release: a commit that was pushed meanwhile, and a day later damage in what no release reads."""
+    if not isinstance(step, Mirrored):
+        return broke("There is no mirror.")
+    new = host.push(b"version = 5\n")
+    step.mirrors.refresh(host.address)
+    if git_peers.run(step.place, "rev-parse", "refs/heads/main") != new:
+        return broke("The refresh did not bring what was pushed.")
+    step.now += timedelta(days=1)
+    for pack in (step.place / "objects" / "pack").glob("*.pack"):
+        pack.chmod(0o600)
+        pack.write_bytes(pack.read_bytes()[:-60])
+    step.mirrors.refresh(host.address)
+    found = step.mirrors.obtain(host.address, new)
+    return (held if found.commit == new else broke)(f"{found}")
+
+
+def _odd_names_are_refused(stage: Stage, _: GitHost, step: Step) -> Observation:
+    for ref, word in (("-x", "cannot be"), ("a..b", "cannot be"), ("x" * 201, "cannot be"), ("x" * 200, "has no")):
+        found, failed = _tried(stage, step, ref)
+        if found is not None or not isinstance(failed, UnknownRefError) or word not in failed.what:
+            return broke(f"{ref[:20]}: {_words(failed)}")
+    return held("Of 200 letters a name may be, of 201 not, and none that looks like an option.")
 
 
 def _rewriting_is_said(stage: Stage, host: GitHost, step: Step) -> Observation:
@@ -265,7 +333,8 @@ def _follows_quietly(stage: Stage, host: GitHost, step: Step) -> Observation:
     found, failed = _tried(stage, step, "main")
     if found is None or found.obtained is None:
         return broke(_words(failed))
-    right = found.commit == new and not found.obtained.notes
+    labels = [found.obtained.label, *(step.source(ref).obtained.label for ref in (new, host.git("rev-parse", "v1")))]  # type: ignore[union-attr]
+    right = found.commit == new and not found.obtained.notes and labels == ["main", new[:12], "v1"]
     return (held if right else broke)(f"{found.obtained} {' '.join(found.obtained.notes)}".strip())
 
 
@@ -286,6 +355,8 @@ def _is_mended(stage: Stage, host: GitHost, step: Step) -> Observation:
     for pack in (step.place / "objects" / "pack").glob("*.pack"):
         pack.chmod(0o600)
         pack.write_bytes(pack.read_bytes()[:-60])
+    step.place.with_suffix(".new").mkdir()
+    (step.place.with_suffix(".new") / "HEAD").write_text("left by somebody who was killed")
     commit = host.git("rev-parse", "v1")
     found, failed = _tried(stage, step, "v1")
     if found is None or found.commit != commit or found.obtained is None or found.obtained.from_mirror:
@@ -360,6 +431,10 @@ host_dies: Experiment[GitHost, Step] = Experiment(
         Probe("a commit on top is nothing to say", _follows_quietly),
         Probe("what the host refuses is not taken from the mirror", _a_no_is_a_no),
         Probe("a damaged mirror is fetched anew", _is_mended),
+        Probe("whoever comes second waits, and finds no lock of the dead", _waits_its_turn),
+        Probe("what can be no name is refused", _odd_names_are_refused),
+        Probe("a mirror in use is refreshed, and looked through once a day", _is_refreshed),
+        Probe("what became of the mirror is recorded", _keeps_its_record),
     ),
     scale="a fetch may take 3 s instead of 600 s, and be silent for 1.5 s instead of 20 s; the host is left alone "
     "for 1 s instead of 30 s; the mirror's age is that of a clock moved by hand",
