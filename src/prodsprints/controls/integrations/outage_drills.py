@@ -32,14 +32,14 @@ from prodsprints.store import scratch
 from prodsprints.store.address import Address
 
 _FAULT_SECONDS = 60.0
-_ATTEMPT_SECONDS = 0.4
+_ATTEMPT_SECONDS = 1.0
 _PROFILES = f"[aws-sts]\ntimeout_seconds = {_ATTEMPT_SECONDS}\n[aws-iam]\ntimeout_seconds = {_ATTEMPT_SECONDS}\n"
 _FAILURES = 5  # in a row open a breaker
 _FIRST = _FAILURES + 1
 _LATER = 12
 _BARE_SECONDS = 1.5  # how long a bare client waits; most wait for a minute, or for ever
-_IN_TIME_SECONDS = 2.5  # an attempt's time, and slack for a busy machine
-_AT_ONCE_SECONDS = 2.0
+_IN_TIME_SECONDS = 3.5  # an attempt's time, and slack for a busy machine
+_AT_ONCE_SECONDS = 2.5
 _ZONE = "drill.test"
 
 
