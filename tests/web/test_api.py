@@ -292,4 +292,6 @@ def test_the_openapi_document_is_3_1_and_names_every_address_of_the_contract(cli
         "/v1/quotas", "/v1/quotas/{quota_id}", "/v1/quotas/{quota_id}/chart.svg", "/v1/quotas/{quota_id}/limit",
         "/v1/quotas/{quota_id}/use", "/v1/quotas/{quota_id}/draft", "/v1/quota-requests/{request_id}/send",
         "/v1/quota-requests/{request_id}/drop",
+        "/v1/dependencies", "/v1/dependencies/{provider}", "/v1/dependencies/{provider}/freeze",
+        "/v1/dependencies/{provider}/thaw", "/metrics",
     }  # fmt: skip

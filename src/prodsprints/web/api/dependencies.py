@@ -21,7 +21,7 @@ from prodsprints.web.site import Site
 router = APIRouter(prefix="/dependencies", tags=["dependencies"])
 scrape = APIRouter(tags=["dependencies"])
 
-Name = Annotated[str, Path(max_length=300)]
+Name = Annotated[str, Path(max_length=300, description="Its slashes may stand as they are, or as `%2F`.")]
 
 
 @router.get("", responses=READS)
