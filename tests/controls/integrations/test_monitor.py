@@ -215,7 +215,7 @@ def test_a_part_of_the_platform_cannot_be_unwatched_and_gets_no_name_twice(datab
         "Database", "Database as we see it", "Evidence log", "Node agent", "Workers",
     ]  # fmt: skip
     with pytest.raises(OwnPartError):
-        services.unwatch(database, tenant, services.named(found, "workers").id)
+        services.unwatch(database, tenant, next(one.id for one in found if one.name == "Workers"))
 
 
 def test_the_platforms_own_parts_are_looked_at_without_raising(database: Database, settings: Settings) -> None:

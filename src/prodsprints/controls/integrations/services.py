@@ -22,7 +22,6 @@ from prodsprints.controls.integrations.errors import (
 )
 from prodsprints.controls.integrations.health import Level, Outcome, Standing, Trouble
 from prodsprints.incidents import typed
-from prodsprints.kernel.validation import nearest
 from prodsprints.store.database import Connection, Database, patient
 
 Kind = Literal["platform", "integration", "declared"]
@@ -164,17 +163,6 @@ def know(connection: Connection, tenant_id: UUID, kind: Kind, known: Mapping[str
             """,
             [kind, key_in(kind, key), name, INTERVAL_SECONDS, is_public],
         )
-
-
-def named(found: list[Service], name: str) -> Service:
-    """The one of that name. Raises UnknownServiceError."""
-    for service in found:
-        if key_of(service.name) == key_of(name):
-            return service
-    raise UnknownServiceError(
-        f"No service is called {name[:60]!r}{nearest(name, [one.name for one in found]) or '.'}",
-        next_step="`prodsprints status services` lists them.",
-    )
 
 
 def key_in(kind: Kind, key: str) -> str:
