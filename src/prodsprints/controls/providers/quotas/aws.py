@@ -130,7 +130,7 @@ class AwsDesk:
         if statistic == "Sum" and not period_seconds:
             statistic = "Maximum"
         # a sum is one over the quota's own period; a rate per second is seen by the minute at best
-        counted = 60.0 * max(1, ceil(period_seconds / 60))
+        counted = 60.0 * ceil(period_seconds / 60)
         fine = (now - since).total_seconds() < _MOST_POINTS * _FINE_SECONDS
         seconds = counted if statistic == "Sum" else _FINE_SECONDS if fine else _COARSE_SECONDS
         if statistic == "Sum":

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prodsprints.controls.providers.quotas.drafting import desired_limit, draft, is_due
+from prodsprints.controls.providers.quotas.errors import QuotaInputError
 from prodsprints.controls.providers.quotas.forecast import Forecast, Outlook, Path, Sample, forecast
 from prodsprints.controls.providers.quotas.model import Kind, Place, Quota, Source
 
@@ -26,6 +27,7 @@ def said() -> dict[str, str]:
     found |= {f"left {name}": f"{made.seconds_left(NOW)}" for name, made in _made().items()}
     for name, (limit, used) in _LIMITS.items():
         found[f"ask {name}"] = f"{desired_limit(Forecast(Outlook.REACHED, limit, used, 0), NOW):.6g}"
+    found |= {f"limit {limit:g}": _refused(limit) for limit in (0.0, -1.0, 1e16)}
     for name, made in _made().items():
         drafted = draft(_QUOTA, made, NOW)
         found[f"draft {name}"] = f"{drafted.desired:.6g} {is_due(_QUOTA, made, NOW)} {drafted.reason}"
@@ -100,6 +102,13 @@ def _made() -> dict[str, Forecast]:
         "reached": Forecast(Outlook.REACHED, 100.0, 101.0, 30, NOW, NOW, NOW),
         "weekly": Forecast(Outlook.REACHES, 100.0, 90.0, 30, NOW + 10 * _DAY, high=weekly),
     }
+
+
+def _refused(limit: float) -> str:
+    try:
+        return _forecast(forecast([], limit, NOW))
+    except QuotaInputError as error:
+        return error.what
 
 
 def _samples(values: Sequence[float], step: timedelta, ago: timedelta) -> list[Sample]:
@@ -214,4 +223,7 @@ EXPECTED: Mapping[str, str] = {
     "by the hour for a day": (
         "reaches 59.51 24 32.88 06-17T23 06-17T19 06-18T04 06-20T09 55.81+1.22 60.01+1.37 64.51+1.52385"
     ),
+    "limit 0": "0.0 can be no limit.",
+    "limit -1": "-1.0 can be no limit.",
+    "limit 1e+16": "1e+16 can be no limit.",
 }
