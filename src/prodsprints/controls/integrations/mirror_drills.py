@@ -302,7 +302,7 @@ def _is_refreshed(_: Stage, host: GitHost, step: Step) -> Observation:
         pack.write_bytes(pack.read_bytes()[:-60])
     step.mirrors.refresh(host.address)
     found = step.mirrors.obtain(host.address, new)
-    return (held if found.commit == new else broke)(f"{found}")
+    return (held if found.commit == new and not found.asked else broke)(f"{found}")
 
 
 def _odd_names_are_refused(stage: Stage, _: GitHost, step: Step) -> Observation:
