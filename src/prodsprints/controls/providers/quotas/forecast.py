@@ -248,16 +248,15 @@ def _slopes(at: Sequence[int], used: Sequence[float]) -> tuple[float, float, flo
     slopes = sorted((later - earlier) / (x - before) for (before, earlier), (x, later) in pairs)
     count = len(at)
     spread = _Z * sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    least = max(0, floor((len(slopes) - spread) / 2) - 1)
-    most = min(len(slopes) - 1, ceil((len(slopes) + spread) / 2))
+    # of seven points or more both are places among the slopes
+    least, most = floor((len(slopes) - spread) / 2) - 1, ceil((len(slopes) + spread) / 2)
     return median(slopes), slopes[least], slopes[most]
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
     place = share * (len(values) - 1)
     below = floor(place)
-    above = min(below + 1, len(values) - 1)
-    return values[below] + (values[above] - values[below]) * (place - below)
+    return values[below] + (values[below + 1] - values[below]) * (place - below)
 
 
 def _day(last: datetime, step: timedelta, steps: int | None, now: datetime) -> datetime | None:
