@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from prodsprints.controls.providers import known
 from prodsprints.controls.providers.crew import Job, crew, provider
 from prodsprints.controls.providers.limit_drills import (
     PROVIDER,
@@ -21,6 +22,7 @@ from prodsprints.drills.experiment import Experiment, Observation, Probe, Safety
 from prodsprints.drills.faults import HttpOrigin
 from prodsprints.drills.stage import Stage
 from prodsprints.store import scratch
+from prodsprints.store.address import Address
 
 _WORKERS = 4
 _PAUSE_SECONDS = 0.01
@@ -128,6 +130,13 @@ def _were_throttled(_: Stage, ground: Ground, _workers: Workers) -> Observation:
     return (held if all(counts.values()) else broke)(f"It answered 429 to {words}.")
 
 
+def _scope_is_known(_: Stage, ground: Ground, _workers: Workers) -> Observation:
+    wrong = known.wrong_about_buckets(Address(ground.store)) or known.wrong_about_workers()
+    return (
+        broke(wrong) if wrong else held("It was frozen, stayed so and thawed as was worked out, here and in the store.")
+    )
+
+
 _COLD = "no call goes out with a frozen key"
 
 two_of_three: Experiment[Ground, Workers] = Experiment(
@@ -147,6 +156,8 @@ two_of_three: Experiment[Ground, Workers] = Experiment(
         "prodsprints.controls.providers.budget",
         "prodsprints.controls.providers.crew",
         "prodsprints.controls.providers.fleet",
+        "prodsprints.controls.providers.known",
+        "prodsprints.controls.providers.known:known.json",
         "prodsprints.controls.providers.limit_drills",
         "prodsprints.controls.providers.link",
         "prodsprints.guard",
@@ -160,6 +171,7 @@ two_of_three: Experiment[Ground, Workers] = Experiment(
     seen=Probe("the provider throttled", _were_throttled),
     probes=(Probe(_COLD, _no_call_to_the_cold), Probe("work goes on with the others", _work_goes_on)),
     named=_COLD,
+    after=(Probe("known questions to a scope have known answers", _scope_is_known),),
     limit_seconds=50.0,  # 8 s on a machine that does nothing else
     scale="three of the workers are processes of their own, the fourth is the drill's and is throttled first",
 )
@@ -171,4 +183,5 @@ shared_scope = replace(
     fault="the provider answers 429 to one key, whose account has another one, and asks for 30 s of patience",
     stand=contextmanager(_ground(throttled=("a",), cold=("a", "b"))),
     treatment=contextmanager(_fleet(guarded=True, scopes={"a": "one account", "b": "one account"})),
+    after=(),
 )
