@@ -68,6 +68,11 @@ class Mirrored:
         return Found(obtained.path, obtained.commit, obtained)
 
     @property
+    def fetches(self) -> int:
+        """How many are recorded."""
+        return sum(not one.failure and not one.used for one in self.noted)
+
+    @property
     def place(self) -> Path:
         return self.mirrors.place(self.host.address)
 
@@ -257,6 +262,7 @@ def _waits_its_turn(_: Stage, host: GitHost, step: Step) -> Observation:
     """Somebody else fetches, and a killed Git left its locks."""
     if not isinstance(step, Mirrored):
         return broke("There is no mirror.")
+    new, fetches = host.push(b"version = 6\n"), step.fetches
     for left in ("packed-refs.lock", "refs/heads/main.lock", "objects/pack/tmp_pack_left"):
         (step.place / left).touch()
     other = os.open(step.place.with_suffix(".lock"), os.O_RDWR)
@@ -274,7 +280,8 @@ def _waits_its_turn(_: Stage, host: GitHost, step: Step) -> Observation:
         return broke(_words(error))
     finally:
         os.close(other)
-    return (held if len(waits) == 1 and not obtained.from_mirror else broke)(f"{waits}, then {obtained}")
+    right = len(waits) == 1 and obtained.commit == new and step.fetches == fetches + 1
+    return (held if right else broke)(f"{waits}, then {obtained}")
 
 
 def _keeps_its_record(_: Stage, _host: GitHost, step: Step) -> Observation:
@@ -355,12 +362,15 @@ def _is_mended(stage: Stage, host: GitHost, step: Step) -> Observation:
     for pack in (step.place / "objects" / "pack").glob("*.pack"):
         pack.chmod(0o600)
         pack.write_bytes(pack.read_bytes()[:-60])
+    fetches = step.fetches
     step.place.with_suffix(".new").mkdir()
     (step.place.with_suffix(".new") / "HEAD").write_text("left by somebody who was killed")
     commit = host.git("rev-parse", "v1")
     found, failed = _tried(stage, step, "v1")
     if found is None or found.commit != commit or found.obtained is None or found.obtained.from_mirror:
         return broke(f"{found.obtained if found else _words(failed)}")
+    if step.fetches != fetches + 1:
+        return broke("It is not recorded.")
     return held("The damaged mirror was fetched anew.")
 
 
