@@ -289,7 +289,7 @@ def _together(stores: Stores, name: str) -> float:
         pipe.recv()
     starts = time.monotonic() + 0.5
     for pipe in pipes:
-        pipe.send(starts)
+        pipe.send((starts, _SECONDS))
     total = sum(int(pipe.recv()) for pipe in pipes)
     for process in processes:
         process.join(timeout=10)
@@ -299,8 +299,9 @@ def _together(stores: Stores, name: str) -> float:
 def _member(pipe: Pipe[Any, Any], stores: Stores, name: str, scope: str) -> None:
     with _ways(stores)[name](stores, _RATE, _BURST, scope) as take:
         pipe.send("ready")
-        time.sleep(max(0.0, float(pipe.recv()) - time.monotonic()))
-        pipe.send(_acquire_for(take, _SECONDS)[0])
+        starts, seconds = pipe.recv()
+        time.sleep(max(0.0, starts - time.monotonic()))
+        pipe.send(_acquire_for(take, seconds)[0])
 
 
 def _ways(stores: Stores) -> dict[str, Callable[..., contextlib.AbstractContextManager[Take]]]:

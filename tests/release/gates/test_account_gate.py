@@ -81,7 +81,7 @@ def test_the_calls_of_a_release_draw_on_the_buckets_of_the_whole_fleet(
     stated = Aws(account=ACCOUNT, region=REGION, endpoint=cloud.origin.url)
     try:
         guards = Guards(fleet)
-        assert gate.check(stated, home=tmp_path, guards=guards, say=lambda _: None, learn=lambda *_: None).passed
+        assert gate.check(stated, home=tmp_path, guards=guards, degraded=lambda *_: None, learn=lambda *_: None).passed
     finally:
         fleet.close()
     with database.dispatch() as connection:
