@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 ATTEMPTS = 5
-WAIT_SECONDS = 0.02
+WAIT_SECONDS = 0.1
 
 
 class GaveUpError(Exception):

@@ -93,7 +93,8 @@ def was_hit(stage: Stage, echo: Echo, ask: Asking) -> Observation:
 
 @contextmanager
 def resetting(stage: Stage, echo: Echo) -> Iterator[None]:
-    with echo.proxy.toxic(faults.Reset(), ttl_seconds=0.06):
+    # Long enough for a busy machine to make its call in; shorter than a patient client waits.
+    with echo.proxy.toxic(faults.Reset(), ttl_seconds=0.3):
         yield
 
 
@@ -102,7 +103,7 @@ resets: Experiment[Echo, Asking] = Experiment(
     variant="resets",
     title="A call survives connections that are reset",
     safety=Safety.SAFE,
-    fault="every connection is reset for 60 ms",
+    fault="every connection is reset for 300 ms",
     sources=("example_control",),
     peers=(Peer("echo server", "1", PeerClass.DOUBLE),),
     stand=stand_echo,

@@ -94,7 +94,7 @@ def test_damages_are_noticed_survivors_named_and_the_tree_stays_as_it_is(
 ) -> None:
     before = CONTROL.read_bytes()
     # The first is noticed by one of the drills, the second by the other, and no drill executes the third.
-    wanted = {"0.02 → 0", "!= → ==", "raise GaveUpError → pass"}
+    wanted = {"0.1 → 0", "!= → ==", "raise GaveUpError → pass"}
     generate = mutants.generate
 
     def some(module: str, source: str) -> list[Mutant]:
@@ -126,7 +126,7 @@ def test_the_authors_patch_is_applied_to_the_copy_and_taken_back(drills: tuple[D
     notes.mkdir()
     (notes / "X001.1.patch").write_text(
         "--- a/tests/example_control.py\n+++ b/tests/example_control.py\n"
-        "@@ -10,2 +10,2 @@\n-ATTEMPTS = 5\n+ATTEMPTS = 1\n WAIT_SECONDS = 0.02\n"
+        "@@ -10,2 +10,2 @@\n-ATTEMPTS = 5\n+ATTEMPTS = 1\n WAIT_SECONDS = 0.1\n"
     )
     with Workshop.over(drills) as made:
         workshop = replace(made, notes=notes)

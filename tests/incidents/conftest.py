@@ -46,6 +46,6 @@ def declare(database: Database, ledger: Ledger) -> Callable[..., Incident]:
 
     def happened(**changes: object) -> Incident:
         said = {"risk": "R001", "environment": "demo", "title": "Throttled", "what_happened": "All stood still."}
-        return incidents.declare(database, ledger, id=uuid4(), known=KNOWN, actor="ada", **(said | changes))
+        return incidents.declare(database, ledger, id=uuid4(), known=KNOWN, actor="wendelin", **(said | changes))
 
     return happened

@@ -29,7 +29,7 @@ def test_an_incident_is_kept_with_its_words_and_who_declared_it(
     assert (listed.rows, listed.title, listed.security) == (("R001.1", "R001.2"), "Throttled", True)
     assert listed.is_signed
     told = listed.as_json(people.names(database, ledger.tenant_id, listed.people))
-    assert (told["declared_by"], told["closed_at"], told["links"]) == ("ada", None, [])
+    assert (told["declared_by"], told["closed_at"], told["links"]) == ("wendelin", None, [])
 
 
 def test_it_contradicts_in_the_fold_that_statuses_come_from(
@@ -56,7 +56,7 @@ def test_the_ledger_holds_neither_its_words_nor_names(
     declare()
     sequence()
     said = b"".join(entry.statement.to_bytes() for entry in ledger.entries())
-    assert not any(word in said for word in (b"Throttled", b"stood still", b"ada"))
+    assert not any(word in said for word in (b"Throttled", b"stood still", b"wendelin"))
 
 
 def test_it_is_closed_once_and_with_an_outcome(database: Database, ledger: Ledger, declare: Declare) -> None:

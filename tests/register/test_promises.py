@@ -28,7 +28,7 @@ WHY = "Cheaper than a third provider."
 
 def sign(db: Database, ledger: Ledger, register: Register, **changes: object) -> Attestation:
     said = {"row": "S001.5", "environment": "demo", "evidence": "Audit 7, page 3", "expires_at": now() + MONTH}
-    return attest(db, ledger, id=uuid4(), register=register, actor="ada", **(said | changes))  # type: ignore[arg-type]
+    return attest(db, ledger, id=uuid4(), register=register, actor="wendelin", **(said | changes))  # type: ignore[arg-type]
 
 
 def bear(db: Database, ledger: Ledger, register: Register, **changes: object) -> Acceptance:
@@ -38,7 +38,7 @@ def bear(db: Database, ledger: Ledger, register: Register, **changes: object) ->
         "reason": "Cheaper than a third provider.",
         "expires_at": now() + MONTH,
     }
-    return accept(db, ledger, id=uuid4(), register=register, actor="ada", **(said | changes))  # type: ignore[arg-type]
+    return accept(db, ledger, id=uuid4(), register=register, actor="wendelin", **(said | changes))  # type: ignore[arg-type]
 
 
 def test_what_was_signed_is_listed_with_its_words(database: Database, ledger: Ledger, register: Register) -> None:
@@ -51,7 +51,7 @@ def test_what_was_signed_is_listed_with_its_words(database: Database, ledger: Le
         "Cheaper than a third provider.",
         True,
     )
-    assert people.names(database, ledger.tenant_id, [attestation.person]) == {attestation.person: "ada"}
+    assert people.names(database, ledger.tenant_id, [attestation.person]) == {attestation.person: "wendelin"}
 
 
 def test_a_signature_counts_in_the_fold_that_statuses_come_from(
@@ -75,7 +75,7 @@ def test_the_ledger_holds_no_words_and_no_names(
     Sequencer(database, Keyring.open(settings.home), Witness.open(settings)).sequence(ledger.tenant_id)
     for entry in ledger.entries():
         payload = entry.statement.to_bytes()
-        assert not any(word in payload for word in (b"Audit 7", b"Cheaper", b"ada"))
+        assert not any(word in payload for word in (b"Audit 7", b"Cheaper", b"wendelin"))
 
 
 @pytest.mark.parametrize("row", ["R001.1", "S004.2"])
